@@ -1,0 +1,1 @@
+"""Kafka behind the ports: the only place that imports aiokafka."""

@@ -1,0 +1,1 @@
+"""An independent judge of what the worker wrote; shares no code with it."""

@@ -1,0 +1,1 @@
+"""Commands at the prompt: thin, each a call into the rooms below."""

@@ -1,0 +1,1 @@
+"""The embedded stack for development and tests, and the traffic that runs on it."""

@@ -1,0 +1,1 @@
+"""Pure rules of the journey: no clock, no I/O, no randomness."""
