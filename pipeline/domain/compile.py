@@ -1,0 +1,159 @@
+"""A journey compiled to tables: touch -> what it breaks, counts, moves and arms."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pipeline.domain.profile import FAR, NEVER, Track
+from pipeline.domain.spec import ANY, START, EntrySpec, JourneySpec, SilenceSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """A silence, ready to be armed. `order` is its place among those with one due: stage timers before signals.
+
+    `last` is the slot of the touches that it counts from, None for the entry of the stage. `scope` are the stages it is
+    pending in, None for all. `to` is None for a signal, whose public name is `signal`.
+    """
+
+    rule: str
+    order: int
+    to: str | None
+    signal: str
+    after: int
+    last: int | None
+    scope: frozenset[str] | None
+    grace: int
+    expires: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """An entry rule for one touch and one stage. `window` is the slot of the times it counts."""
+
+    rule: str
+    to: str
+    count: int
+    within: int | None
+    window: int
+    at_least: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """All that one touch does: slots to bring up to date, rules whose silence it breaks, moves by stage, timers it starts."""
+
+    last: tuple[int, ...]
+    counts: tuple[int, ...]
+    windows: tuple[tuple[int, int], ...]
+    breaks: frozenset[str]
+    moves: dict[str, tuple[Move, ...]]
+    starts: tuple[Timer, ...]
+
+
+class Journey:
+    """The compiled form of one journey; immutable by convention.
+
+    `rows` by touch, `default` for a customer's touches that have no row of their own (None: nothing happens).
+    `on_entry`: the silences that entering a stage arms.
+    """
+
+    def __init__(self, spec: JourneySpec, company: frozenset[str]) -> None:
+        self.name = spec.name
+        self.version = spec.version
+        self.fingerprint = spec.fingerprint
+        self.stages = tuple(stage.id for stage in spec.stages)
+        last_sets = _distinct(silence.since for silence in spec.silences if silence.since is not None)
+        counted = _distinct(touch for entry in spec.entries for touch, _ in entry.at_least)
+        windowed = [entry for entry in spec.entries if entry.count > 1]
+        timers = _timers(spec.silences, last_sets)
+        self.timers = {timer.rule: timer for timer in timers}
+        self.on_entry = {
+            stage: tuple(t for t in timers if t.scope is not None and stage in t.scope) for stage in self.stages
+        }
+        self.since_entry = tuple(slot for slot, entry in enumerate(windowed) if entry.within_ms is None)
+        self.start = Track(START, NEVER, FAR, (), (NEVER,) * len(last_sets), (0,) * len(counted), ((),) * len(windowed))
+
+        silences = {silence.rule: silence for silence in spec.silences}
+
+        def row(touch: str) -> Row | None:
+            made = Row(
+                last=tuple(slot for slot, touches in enumerate(last_sets) if touch in touches or ANY in touches),
+                counts=tuple(slot for slot, counted_touch in enumerate(counted) if counted_touch == touch),
+                windows=tuple((slot, e.count - 1) for slot, e in enumerate(windowed) if touch in e.touches),
+                breaks=frozenset(rule for rule, silence in silences.items() if _broken_by(silence, touch)),
+                moves=_moves(spec.entries, touch, (START, *self.stages), windowed, counted),
+                starts=tuple(t for t in timers if t.last is not None and _starts(silences[t.rule], touch)),
+            )
+            idle = not (made.last or made.counts or made.windows or made.breaks or made.moves or made.starts)
+            return None if idle else made
+
+        named = {touch for entry in spec.entries for touch in entry.touches}
+        named |= {touch for silence in spec.silences for touch in (*(silence.since or ()), *silence.unless)}
+        named |= set(counted)
+        self.rows: dict[str, Row | None] = {touch: row(touch) for touch in sorted(named - {ANY})}
+        self.rows |= dict.fromkeys(sorted(company))
+        self.default = row("")
+
+
+def compile_journey(spec: JourneySpec, company: frozenset[str]) -> Journey:
+    """`company` are the touches that are the company's acts: they never move and never break anything."""
+    return Journey(spec, company)
+
+
+T = TypeVar("T")
+
+
+def _distinct(items: Iterable[T]) -> list[T]:
+    return list(dict.fromkeys(items))
+
+
+def _broken_by(silence: SilenceSpec, touch: str) -> bool:
+    return touch in silence.unless or ANY in silence.unless or _starts(silence, touch)
+
+
+def _starts(silence: SilenceSpec, touch: str) -> bool:
+    return silence.since is not None and (touch in silence.since or ANY in silence.since)
+
+
+def _timers(silences: Iterable[SilenceSpec], last_sets: list[tuple[str, ...]]) -> list[Timer]:
+    ordered = sorted(silences, key=lambda silence: silence.to is None)
+    return [
+        Timer(
+            rule=silence.rule,
+            order=place,
+            to=silence.to,
+            signal=silence.rule.partition(":")[0],
+            after=silence.after_ms,
+            last=None if silence.since is None else last_sets.index(silence.since),
+            scope=None if silence.froms is None else frozenset(silence.froms),
+            grace=silence.grace_ms,
+            expires=silence.expires_ms,
+        )
+        for place, silence in enumerate(ordered)
+    ]
+
+
+def _moves(
+    entries: tuple[EntrySpec, ...],
+    touch: str,
+    stages: tuple[str, ...],
+    windowed: list[EntrySpec],
+    counted: list[str],
+) -> dict[str, tuple[Move, ...]]:
+    moves = {
+        stage: tuple(
+            Move(
+                rule=entry.rule,
+                to=entry.to,
+                count=entry.count,
+                within=entry.within_ms,
+                window=windowed.index(entry) if entry.count > 1 else -1,
+                at_least=tuple((counted.index(name), n) for name, n in entry.at_least),
+            )
+            for entry in entries
+            if touch in entry.touches and stage in entry.froms and entry.to != stage
+        )
+        for stage in stages
+    }
+    return {stage: found for stage, found in moves.items() if found}

@@ -1,0 +1,175 @@
+"""Raw event v1: from the bytes of a channel to a checked value, or the one reason why not."""
+
+from typing import Final, Literal
+
+import msgspec
+
+from pipeline.domain.identity import (
+    KINDS_BY_STRENGTH,
+    Key,
+    ambiguous,
+    customer_key,
+    well_formed,
+)
+from pipeline.domain.moments import LARGEST, parse_moment
+
+CHANNELS: Final = ("web", "email", "social", "phone", "store")
+MAX_ID = 64
+MAX_NAME = 128
+
+Reason = Literal[
+    "not_json",
+    "no_id",
+    "bad_id",
+    "no_identity",
+    "bad_identity",
+    "bad_time",
+    "future",
+    "too_large",
+    "too_deep",
+    "unknown_channel",
+    "channel_mismatch",
+    "invalid",
+    "too_many_hops",
+    "fold_error",
+    "bad_command",
+]
+"""Why a record goes to the dead letters: the closed list that metrics and headers use."""
+
+
+class Invalid(Exception):
+    """The bytes are no valid event. `reason` is for machines, the message for people."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason: Reason = reason
+
+
+class RawEvent(msgspec.Struct, gc=False):
+    """The envelope of an event as a channel sent it; `properties` stay bytes until a rule reads them."""
+
+    id: str
+    type: str
+    occurred_at: str | int
+    customer_id: str | None = None
+    identities: dict[str, str] | None = None
+    channel: str | None = None
+    source: str | None = None
+    actor: Literal["customer", "company"] = "customer"
+    properties: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class Event(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """An event as the fold sees and remembers it. `at`: event time; `appended`: first append time; both ms."""
+
+    id: str
+    at: int
+    appended: int
+    partition: int
+    offset: int
+    type: str
+    touch: str
+    channel: str
+
+
+def order(event: Event) -> tuple[int, int, int, int, str]:
+    """The place of an event in its customer's journey: event time, append time, first appearance."""
+    return (event.at, event.appended, event.partition, event.offset, event.id)
+
+
+_decode = msgspec.json.Decoder(RawEvent).decode
+_decode_any = msgspec.json.Decoder().decode
+
+
+def decode(value: bytes | None, max_bytes: int, max_depth: int) -> RawEvent:
+    """The envelope, with everything checked that needs neither topic nor clock; raises Invalid."""
+    if value is None:
+        raise Invalid("not_json", "the record has no value")
+    if len(value) > max_bytes:
+        raise Invalid("too_large", f"{len(value)} bytes; {max_bytes} are allowed")
+    if value.count(b"{") + value.count(b"[") > max_depth and _depth(value) > max_depth:
+        raise Invalid("too_deep", f"nested deeper than {max_depth}")
+    try:
+        event = _decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _explain(value, error) from None
+    if not 0 < len(event.id) <= MAX_ID:
+        raise Invalid("bad_id" if event.id else "no_id", f"id has {len(event.id)} characters; 1 to {MAX_ID} are allowed")
+    return event
+
+
+def _depth(value: bytes) -> int:
+    """The deepest nesting of brackets outside strings."""
+    depth = deepest = 0
+    quoted = escaped = False
+    for byte in value:
+        if escaped:
+            escaped = False
+        elif quoted:
+            escaped = byte == 0x5C
+            quoted = byte != 0x22
+        elif byte == 0x22:
+            quoted = True
+        elif byte in b"{[":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"}]":
+            depth -= 1
+    return deepest
+
+
+def _explain(value: bytes, error: Exception) -> Invalid:
+    """Why strict decoding failed: looks again, slowly."""
+    try:
+        found = _decode_any(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as broken:
+        return Invalid("not_json", f"not JSON: {broken}")
+    if not isinstance(found, dict):
+        return Invalid("not_json", f"a JSON object is expected, not {type(found).__name__}")
+    if found.get("id") is None:
+        return Invalid("no_id", "no id: without one a doubled event could not be told from a second one")
+    if not isinstance(found["id"], str):
+        return Invalid("bad_id", f"id is {type(found['id']).__name__}; a string is expected")
+    if not isinstance(found.get("occurred_at"), str | int) or isinstance(found["occurred_at"], bool):
+        return Invalid("bad_time", "occurred_at is missing or neither a string nor a whole number")
+    if not isinstance(found.get("customer_id"), str | None) or not _are_identities(found.get("identities")):
+        return Invalid("bad_identity", "customer_id must be a string and identities an object of strings")
+    return Invalid("invalid", str(error))
+
+
+def _are_identities(found: object) -> bool:
+    return found is None or (isinstance(found, dict) and all(isinstance(v, str) for v in found.values()))
+
+
+def primary(event: RawEvent) -> Key:
+    """The strongest identity that the event names: its customer id, else the strongest other; raises Invalid."""
+    customer_id = event.customer_id
+    if customer_id is not None:
+        if not well_formed(customer_id):
+            raise Invalid("bad_identity", "customer_id must be 1 to 256 printable characters")
+        if ":" in customer_id and ambiguous(customer_id):
+            raise Invalid("bad_identity", "customer_id reads like an identity of another kind")
+        return customer_key(customer_id)
+    if not event.identities:
+        raise Invalid("no_identity", "neither customer_id nor identities: nobody is named")
+    for kind in KINDS_BY_STRENGTH:
+        value = event.identities.get(kind)
+        if value is not None:
+            if not well_formed(value):
+                raise Invalid("bad_identity", f"identities.{kind} must be 1 to 256 printable characters")
+            return Key(f"{kind}:{value}")
+    kinds = ", ".join(KINDS_BY_STRENGTH)
+    raise Invalid("no_identity", f"no customer_id and none of the identities that are accepted today: {kinds}")
+
+
+def moment(event: RawEvent) -> int:
+    """Event time in ms; raises Invalid."""
+    at = event.occurred_at
+    if isinstance(at, str):
+        try:
+            return parse_moment(at)
+        except ValueError as error:
+            raise Invalid("bad_time", f"occurred_at: {error}") from None
+    if not 0 <= at <= LARGEST:
+        raise Invalid("bad_time", f"occurred_at: {at} is not in milliseconds since 1970")
+    return at
