@@ -13,7 +13,7 @@ Written against aiokafka 0.14 (`consumer/fetcher.py`).
 import asyncio
 import time
 from collections.abc import Collection
-from typing import Any
+from typing import Any, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import READ_COMMITTED, Fetcher, FetchError, FetchResult, PartitionRecords
@@ -170,7 +170,7 @@ def read_whole_fetches(consumer: AIOKafkaConsumer) -> WholeFetches:
         # aiokafka makes its fetcher in the middle of start(), and takes no other.
         fetcher.__class__ = WholeFetches
         fetcher.sought, fetcher.at_end = set(), set()
-    return fetcher
+    return cast(WholeFetches, fetcher)
 
 
 def drain(fetch: PartitionRecords) -> tuple[list[Record], Exception | None]:
@@ -196,7 +196,7 @@ def drain(fetch: PartitionRecords) -> tuple[list[Record], Exception | None]:
                     found += [record for record in batch if record.offset >= position]
                 whole = len(found)
             fetch.next_fetch_offset = batch.next_offset
-    except Exception as error:  # whatever bytes do to a parser; the batches before them are good
+    except Exception as error:  # noqa: BLE001  # whatever bytes do to a parser; the batches before them are good
         del found[whole:]
         return found, error
     return found, None
