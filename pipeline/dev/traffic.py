@@ -1,0 +1,133 @@
+"""What the channels send of what people do: each in its own manner, some late, some twice. Pure and seeded.
+
+The traffic of (seed, start, customers) is one fixed sequence; `since` starts it in the middle, so that a second run goes
+on where the first stopped and no event is ever made anew under another id.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator, Mapping
+from random import Random
+from typing import Final, NamedTuple
+
+import msgspec
+
+from pipeline.dev.people import DAY, HOUR, MINUTE, Action, Person, life, person
+from pipeline.domain.identity import ANONYMOUS
+from pipeline.domain.moments import format_moment
+
+SECOND: Final = 1000
+LONGEST_DELAY: Final = 2 * DAY
+"""No event is sent later than this after it happened: all that happened before is sent, always."""
+_FIRST_ARRIVALS: Final = 14 * DAY
+"""The first customers show up within this time."""
+_UPLOAD: Final = 2 * HOUR + 30 * MINUTE
+"""When, after midnight, the shops upload the day before."""
+_DOUBLED: Final = 0.01
+_UPLOAD_FAILS: Final = 0.02
+
+
+class Delivery(NamedTuple):
+    """One raw record on its way: `at` is when it is sent, `occurred_at` when it happened, both in ms."""
+
+    at: int
+    channel: str
+    key: bytes
+    value: bytes
+    occurred_at: int
+
+
+class _Sending(NamedTuple):
+    """One sending of one action; these sort by when it happened, then in one fixed order."""
+
+    happened: int
+    number: int
+    ordinal: int
+    attempt: int
+    at: int
+    who: Person
+    action: Action
+
+
+def traffic(seed: int, start: int, customers: int, since: int | None = None) -> Iterator[Delivery]:
+    """Endless deliveries in order of sending; with `since` (ms) only those that are sent later than that.
+
+    At any time about `customers` people are about; who leaves is followed by somebody new.
+    """
+    after = start - 1 if since is None else since
+    places = (_place(seed, start, customers, number, after) for number in range(1, customers + 1))
+    waiting: list[tuple[int, int, int, int, _Sending]] = []
+    for sending in heapq.merge(*places):
+        # Nothing is sent before it happened, so what waits for an earlier time than this is complete.
+        while waiting and waiting[0][0] < sending.happened:
+            yield _delivery(seed, heapq.heappop(waiting)[4])
+        if sending.at > after:
+            heapq.heappush(
+                waiting,
+                (sending.at, sending.number, sending.ordinal, sending.attempt, sending),
+            )
+
+
+def _place(seed: int, start: int, customers: int, number: int, after: int) -> Iterator[_Sending]:
+    """One place among the customers: a life, then the next one's, and so on, in order of what happens."""
+    born = start + int(Random(f"{seed}/{number}/arrival").triangular(0, _FIRST_ARRIVALS, 0))
+    while True:
+        who = person(seed, number, born)
+        if who.ends + LONGEST_DELAY > after:
+            yield from _sendings(seed, who)
+        born = who.ends + DAY
+        number += customers
+
+
+def _sendings(seed: int, who: Person) -> Iterator[_Sending]:
+    chance = Random(f"{seed}/{who.number}/sendings")
+    for ordinal, action in enumerate(life(seed, who)):
+        at = action.at + _DELAYS[action.channel](chance, action.at)
+        yield _Sending(action.at, who.number, ordinal, 0, at, who, action)
+        if chance.random() < _DOUBLED:
+            again = min(at + chance.randint(1, 90) * SECOND, action.at + LONGEST_DELAY)
+            yield _Sending(action.at, who.number, ordinal, 1, again, who, action)
+
+
+def _online(chance: Random, _at: int) -> int:
+    """Seconds; once in a while a phone was in a tunnel for up to an hour."""
+    return chance.randint(5, 60) * MINUTE if chance.random() < 0.005 else chance.randint(50, 2000)
+
+
+def _call_log(chance: Random, at: int) -> int:
+    """The call centre exports its log a while after each full hour."""
+    return HOUR - at % HOUR + chance.randint(1, 5) * MINUTE
+
+
+def _upload(chance: Random, at: int) -> int:
+    """A shop uploads its day in the night, and now and then a night later."""
+    nights = 2 if chance.random() < _UPLOAD_FAILS else 1
+    return min(DAY * nights - at % DAY + _UPLOAD + chance.randint(0, MINUTE), LONGEST_DELAY)
+
+
+_DELAYS: Final[Mapping[str, Callable[[Random, int], int]]] = {
+    "web": _online,
+    "email": lambda chance, _at: chance.randint(1, 30) * SECOND,
+    "social": lambda chance, _at: chance.randint(10, 300) * SECOND,
+    "phone": _call_log,
+    "store": _upload,
+}
+
+
+def _delivery(seed: int, sending: _Sending) -> Delivery:
+    who, action = sending.who, sending.action
+    key = who.customer_id if action.signed_in else f"{ANONYMOUS}:{who.anonymous}"
+    event: dict[str, object] = {
+        "id": f"s{seed}-{who.number}-{sending.ordinal}",
+        "type": action.type,
+        "occurred_at": format_moment(action.at),
+    }
+    if action.signed_in:
+        event["customer_id"] = who.customer_id
+    if not action.signed_in or action.type == "signed_up":
+        event["identities"] = {ANONYMOUS: who.anonymous}
+    event |= {
+        "source": action.source,
+        "actor": action.actor,
+        "properties": action.properties,
+    }
+    return Delivery(sending.at, action.channel, key.encode(), msgspec.json.encode(event), action.at)
