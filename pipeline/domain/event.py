@@ -94,7 +94,9 @@ def decode(value: bytes | None, max_bytes: int, max_depth: int) -> RawEvent:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _explain(value, error) from None
     if not 0 < len(event.id) <= MAX_ID:
-        raise Invalid("bad_id" if event.id else "no_id", f"id has {len(event.id)} characters; 1 to {MAX_ID} are allowed")
+        raise Invalid(
+            "bad_id" if event.id else "no_id", f"id has {len(event.id)} characters; 1 to {MAX_ID} are allowed"
+        )
     return event
 
 

@@ -11,8 +11,19 @@ from typing import Literal
 from pipeline.domain.compile import Journey
 from pipeline.domain.event import CHANNELS, Event, order
 from pipeline.domain.feed import Feed, Signal, Transition, TransitionKind
-from pipeline.domain.profile import FAR, NEVER, TRAIL, Entry, Firing, Pending, Position, Profile, Strand, Track, new_position
-from pipeline.domain.spec import START
+from pipeline.domain.profile import (
+    FAR,
+    NEVER,
+    TRAIL,
+    Entry,
+    Firing,
+    Pending,
+    Position,
+    Profile,
+    Strand,
+    Track,
+    new_position,
+)
 from pipeline.domain.track import project, step, wake, without_final
 
 Outcome = Literal["folded", "duplicate", "late"]
@@ -47,8 +58,6 @@ class Fold:
                 return "late"
             tail = recent[-1]
             in_order = at > tail.at or (at == tail.at and order(event) > order(tail))
-        if len(profile.positions) != len(self.journeys):
-            self._align(profile)
         self._count(strand, event)
         if in_order:
             self._append(profile, strand, event, watermark, feed)
@@ -71,11 +80,18 @@ class Fold:
         profile.indexed = None if soonest == FAR else soonest
         feed.due[profile.key] = profile.indexed
 
-    def _align(self, profile: Profile) -> None:
-        """Gives the profile a position in each journey, in the journeys' order; others it may have stay behind them."""
+    def align(self, profile: Profile) -> None:
+        """Gives a profile just made or loaded a position in each journey, in the journeys' order.
+
+        Positions in journeys that are not live stay behind those, untouched.
+        """
+        if [position.journey for position in profile.positions] == self._names:
+            return
         have = {position.journey: position for position in profile.positions}
         ours = [
-            have.pop(journey.name, None) or new_position(journey.name, journey.version, journey.start)
+            have.pop(journey.name)
+            if journey.name in have
+            else new_position(journey.name, journey.version, journey.start)
             for journey in self.journeys
         ]
         profile.positions = [*ours, *have.values()]
@@ -102,7 +118,9 @@ class Fold:
         for journey, position in zip(self.journeys, profile.positions, strict=False):
             track = position.track
             if expired:
-                position.base = track if expired == len(recent) else _refold(journey, position.base, recent[:expired], [])
+                position.base = (
+                    track if expired == len(recent) else _refold(journey, position.base, recent[:expired], [])
+                )
             entries: list[Entry] = []
             stepped = step(journey, track, event, entries)
             position.track = stepped
@@ -165,7 +183,8 @@ class Fold:
         feed: Feed,
     ) -> Track:
         """Publishes the difference between `old`, the end of the history so far, and `entries` plus what time adds."""
-        track, ready = position.track, list[Pending]()
+        track = position.track
+        ready: list[Pending] = []
         by_events = len(entries)
         if watermark is not None:
             track, ready = project(journey, track, watermark, entries)
@@ -329,6 +348,3 @@ def _remember(position: Position, entry: Entry) -> None:
     position.trail.append(Entry(entry.at, entry.rule, entry.to, "", "", "", entry.since))
     if len(position.trail) > TRAIL:
         del position.trail[0]
-
-
-__all__ = ["START", "Fold", "Outcome"]

@@ -11,8 +11,8 @@ _MILLI_TEXT = [f"{i:03d}Z" for i in range(1000)]
 _REMEMBERED = 20_000
 _hours: dict[str, int] = {}
 _hour_texts: dict[int, str] = {}
-LARGEST = 253_402_300_799_999
-"""9999-12-31T23:59:59.999Z in ms: what a date can still be printed for."""
+LARGEST = 221_845_392_000_000
+"""9000-01-01T00:00:00Z in ms: a year's timers after it can still be printed as a date."""
 
 
 def parse_moment(text: str) -> int:
@@ -30,8 +30,8 @@ def _parse_any(text: str) -> int:
     if moment.tzinfo is None:
         raise ValueError(f"no offset from UTC: {text[:40]!r}")
     ms = (moment - _EPOCH) // timedelta(milliseconds=1)
-    if ms < 0:
-        raise ValueError(f"before 1970: {text[:40]!r}")
+    if not 0 <= ms <= LARGEST:
+        raise ValueError(f"not between the years 1970 and 9000: {text[:40]!r}")
     if len(text) == 24 and text[-1] == "Z" and text[10] == "T":
         if len(_hours) >= _REMEMBERED:
             _hours.clear()

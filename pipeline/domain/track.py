@@ -57,7 +57,7 @@ def project(journey: Journey, track: Track, watermark: int, entries: list[Entry]
     A stage timer waits for those before it, whatever the graces.
     """
     while track.settle_at != FAR:
-        due, rule, _ = _stage_timer(journey, track.pending)
+        (due, rule, _), _ = _stage_timer(journey, track.pending)
         if watermark < due + journey.timers[rule].grace:
             break
         track = _fire(journey, track, entries)
@@ -140,14 +140,17 @@ def first_stage_timer(journey: Journey, pending: Iterable[Pending]) -> int:
     return FAR
 
 
-def _stage_timer(journey: Journey, pending: Iterable[Pending]) -> Pending:
-    return next(p for p in pending if journey.timers[p[1]].to is not None)
+def _stage_timer(journey: Journey, pending: Iterable[Pending]) -> tuple[Pending, str]:
+    """The first stage timer and where it leads."""
+    for timer in pending:
+        to = journey.timers[timer[1]].to
+        if to is not None:
+            return timer, to
+    raise LookupError("no stage timer is pending, although the track has a time to settle at")
 
 
 def _fire(journey: Journey, track: Track, entries: list[Entry]) -> Track:
-    due, rule, since = _stage_timer(journey, track.pending)
-    to = journey.timers[rule].to
-    assert to is not None  # noqa: S101 - _stage_timer finds only timers that lead to a stage; this tells the type checker
+    (due, rule, since), to = _stage_timer(journey, track.pending)
     entries.append(Entry(due, rule, to, "", "", "", since))
     return enter(journey, track, to, due)
 

@@ -1,0 +1,302 @@
+"""From fetched records to events of this lane: decode, check, classify; what is not at home here is sent on.
+
+Nothing is refused silently: every record becomes an arrival, a routed record or a dead letter, and is counted.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+
+from pipeline.application.lane_record import UNKNOWN_CHANNEL, CommandTally, Tally
+from pipeline.application.ports import Entry, Record
+from pipeline.domain.event import CHANNELS, Event, Invalid, RawEvent, Reason, decode, moment, primary
+from pipeline.domain.identity import Key, public_key
+from pipeline.domain.moments import format_moment
+from pipeline.domain.touches import TouchTable
+
+CHANNEL = "journey.channel"
+APPENDED = "journey.appended"
+ORIGIN = "journey.origin"
+HOPS = "journey.hops"
+REASON = "journey.reason"
+TRUNCATED = "journey.truncated"
+PUNCTUATION = "journey.punctuation"
+ERRORS = "__connect.errors."
+
+HEAD = 64 * 1024
+"""How much of a value that is too big for the dead letters is kept there, in bytes."""
+
+_HOMES = 200_000
+_ROUTING = frozenset((CHANNEL, APPENDED, ORIGIN, HOPS))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One input topic of the lanes. `kind` raw: `channel` or, where that is None, the event's own `channel_field`."""
+
+    topic: str
+    kind: Literal["raw", "events", "commands"]
+    channel: str | None = None
+    channel_field: str = "channel"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an event may be: bytes, nesting, ms ahead of its append time (None: not looked at), hops of a routed one.
+
+    `old_ms`: on the live clock an event older than this at its append time is counted as old input.
+    """
+
+    max_bytes: int = 256 * 1024
+    max_depth: int = 32
+    future_ms: int | None = 5 * 60_000
+    old_ms: int | None = 30 * 86_400_000
+    max_hops: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An event at its owner, with the record that it came in."""
+
+    key: Key
+    event: Event
+    source: Source
+    record: Record
+    channel: str
+
+
+@dataclass(slots=True)
+class Batch:
+    """What intake made of some records. `routed` by partition of `journey.events`; `counts` by channel."""
+
+    arrivals: list[Arrival] = field(default_factory=list)
+    routed: dict[int, list[Entry]] = field(default_factory=dict)
+    dead: list[Entry] = field(default_factory=list)
+    reasons: list[Reason] = field(default_factory=list)
+    counts: dict[str, Tally] = field(default_factory=dict)
+    commands: CommandTally = field(default_factory=CommandTally)
+    punctuation: dict[str, int] = field(default_factory=dict)
+    old: int = 0
+
+    def tally(self, channel: str) -> Tally:
+        found = self.counts.get(channel)
+        if found is None:
+            found = self.counts[channel] = Tally()
+        return found
+
+
+class Intake:
+    """Reads records for lane `partition`. `home` maps the bytes of a public key to its home lane."""
+
+    def __init__(
+        self,
+        partition: int,
+        table: TouchTable,
+        limits: Limits,
+        home: Callable[[bytes], int],
+        event_clock: bool,
+    ) -> None:
+        self._partition = partition
+        self._table = table
+        self._limits = limits
+        self._home = home
+        self._event_clock = event_clock
+        self._homes: dict[Key, int] = {}
+
+    def take(self, source: Source, records: Sequence[Record], batch: Batch) -> None:
+        """Adds what `records` of one input hold to `batch`."""
+        if source.kind == "commands":
+            self._commands(source, records, batch)
+        elif source.kind == "events":
+            for record in records:
+                self._routed(source, record, batch)
+        else:
+            self._raw(source, records, batch)
+
+    def _raw(self, source: Source, records: Sequence[Record], batch: Batch) -> None:
+        limits, classify, homes = self._limits, self._table.classify, self._homes
+        max_bytes, max_depth, future = limits.max_bytes, limits.max_depth, limits.future_ms
+        old = limits.old_ms
+        here, arrivals = self._partition, batch.arrivals
+        tallies = {channel: batch.tally(channel) for channel in CHANNELS}
+        for record in records:
+            if self._event_clock and record.headers and self._punctuated(source, record, batch):
+                continue
+            channel = source.channel
+            try:
+                raw = decode(record.value, max_bytes, max_depth)
+                if channel is None:
+                    channel = self._own_channel(source, raw, record)
+                elif raw.channel is not None and raw.channel != channel:
+                    raise Invalid("channel_mismatch", f"channel {raw.channel[:40]!r} on a topic of {channel}")
+                key = primary(raw)
+                at = moment(raw)
+                appended = record.timestamp
+                if future is not None and at > appended + future:
+                    raise Invalid("future", f"occurred_at {format_moment(at)}, appended {format_moment(appended)}")
+            except Invalid as invalid:
+                tally = batch.tally(channel or UNKNOWN_CHANNEL)
+                tally.read += 1
+                tally.dead += 1
+                self.bury(source, record, invalid.reason, invalid, batch)
+                continue
+            tally = tallies[channel]
+            tally.read += 1
+            if old is not None and at < appended - old:
+                batch.old += 1
+            home = homes.get(key)
+            if home is None:
+                home = self._find_home(key)
+            if home != here:
+                tally.routed += 1
+                origin = f"{source.topic}-{here}@{record.offset}"
+                batch.routed.setdefault(home, []).append(_forwarded(key, record, channel, appended, origin, 1))
+                continue
+            event = Event(raw.id, at, appended, here, record.offset, raw.type, classify(raw, channel), channel)
+            arrivals.append(Arrival(key, event, source, record, channel))
+
+    def _routed(self, source: Source, record: Record, batch: Batch) -> None:
+        headers = dict(record.headers)
+        channel = headers.get(CHANNEL, b"").decode("utf-8", "replace")
+        if channel not in CHANNELS:
+            channel = UNKNOWN_CHANNEL
+        tally = batch.tally(channel)
+        tally.read += 1
+        try:
+            appended, origin, hops = _journey_so_far(headers)
+            raw = decode(record.value, self._limits.max_bytes, self._limits.max_depth)
+            if channel == UNKNOWN_CHANNEL:
+                raise Invalid("unknown_channel", "the routed record does not say its channel")
+            key = primary(raw)
+            at = moment(raw)
+            home = self._find_home(key)
+            if home != self._partition and hops >= self._limits.max_hops:
+                raise Invalid("too_many_hops", f"{hops} hops, and lane {home} is its home")
+        except Invalid as invalid:
+            tally.dead += 1
+            self.bury(source, record, invalid.reason, invalid, batch)
+            return
+        if home != self._partition:
+            tally.routed += 1
+            batch.routed.setdefault(home, []).append(_forwarded(key, record, channel, appended, origin, hops + 1))
+            return
+        partition, offset = _first_appearance(origin)
+        touch = self._table.classify(raw, channel)
+        event = Event(raw.id, at, appended, partition, offset, raw.type, touch, channel)
+        batch.arrivals.append(Arrival(key, event, source, record, channel))
+
+    def _commands(self, source: Source, records: Sequence[Record], batch: Batch) -> None:
+        for record in records:
+            if self._event_clock and record.headers and self._punctuated(source, record, batch):
+                continue
+            batch.commands.read += 1
+            try:
+                command = decode_command(record.value)
+                if command.lane != self._partition:
+                    raise Invalid("bad_command", f"for lane {command.lane}, but written to {self._partition}")
+            except Invalid as invalid:
+                batch.commands.dead += 1
+                self.bury(source, record, invalid.reason, invalid, batch)
+                continue
+            batch.commands.obeyed += 1
+
+    def _punctuated(self, source: Source, record: Record, batch: Batch) -> bool:
+        """Whether the record only says up to where everything is sent."""
+        for name, value in record.headers:
+            if name == PUNCTUATION and value.isdigit():
+                batch.punctuation[source.topic] = max(batch.punctuation.get(source.topic, 0), int(value))
+                return True
+        return False
+
+    def _own_channel(self, source: Source, raw: RawEvent, record: Record) -> str:
+        found: object = raw.channel
+        if source.channel_field != "channel":
+            found = msgspec.json.decode(record.value or b"{}").get(source.channel_field)
+        if not isinstance(found, str) or found not in CHANNELS:
+            raise Invalid("unknown_channel", f"{source.channel_field} is none of {', '.join(CHANNELS)}")
+        return found
+
+    def _find_home(self, key: Key) -> int:
+        if len(self._homes) >= _HOMES:
+            self._homes.clear()
+        home = self._homes[key] = self._home(public_key(key).encode())
+        return home
+
+    def bury(
+        self, source: Source, record: Record, reason: Reason, error: BaseException, batch: Batch, trace: str = ""
+    ) -> None:
+        """Adds a dead letter: the original record with why and from where, in Kafka Connect's headers.
+
+        The original headers stay, but for those of earlier hops, which `journey.origin` sums up.
+        """
+        value = record.value
+        headers = list(record.headers)
+        if value is not None and len(value) > self._limits.max_bytes:
+            headers.append((TRUNCATED, str(len(value)).encode()))
+            value = value[:HEAD]
+        headers += [
+            (ERRORS + "topic", source.topic.encode()),
+            (ERRORS + "partition", str(self._partition).encode()),
+            (ERRORS + "offset", str(record.offset).encode()),
+            (ERRORS + "stage", b"FOLD" if reason == "fold_error" else b"INTAKE"),
+            (ERRORS + "exception.class.name", type(error).__name__.encode()),
+            (ERRORS + "exception.message", str(error)[:1000].encode()),
+            (REASON, reason.encode()),
+        ]
+        if trace:
+            headers.append((ERRORS + "exception.stacktrace", trace[-8000:].encode()))
+        if not any(name == APPENDED for name, _ in headers):
+            headers.append((APPENDED, str(record.timestamp).encode()))
+        batch.dead.append((record.key, value, headers))
+        batch.reasons.append(reason)
+
+
+class Command(msgspec.Struct, frozen=True):
+    """An order of a person to a lane, on `journey.commands`."""
+
+    id: str
+    command: Literal["resume", "skip"]
+    lane: int
+    reason: str
+    at: int | str = 0
+    topic: str | None = None
+
+
+_decode_command = msgspec.json.Decoder(Command).decode
+
+
+def decode_command(value: bytes | None) -> Command:
+    """The command; raises Invalid with reason bad_command."""
+    try:
+        return _decode_command(value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Invalid("bad_command", f"no command: {error}") from None
+
+
+def _forwarded(key: Key, record: Record, channel: str, appended: int, origin: str, hops: int) -> Entry:
+    headers = [header for header in record.headers if header[0] not in _ROUTING]
+    headers += [
+        (CHANNEL, channel.encode()),
+        (APPENDED, str(appended).encode()),
+        (ORIGIN, origin.encode()),
+        (HOPS, str(hops).encode()),
+    ]
+    return (public_key(key).encode(), record.value, headers)
+
+
+def _journey_so_far(headers: dict[str, bytes]) -> tuple[int, str, int]:
+    """First append time, origin and hops of a routed record; raises Invalid."""
+    try:
+        origin = headers[ORIGIN].decode()
+        _first_appearance(origin)
+        return int(headers[APPENDED]), origin, int(headers[HOPS])
+    except (KeyError, ValueError):
+        raise Invalid("invalid", "a routed record without its append time, origin and hops") from None
+
+
+def _first_appearance(origin: str) -> tuple[int, int]:
+    """Partition and offset out of `topic-partition@offset`; ValueError if it is none."""
+    place, _, offset = origin.rpartition("@")
+    return int(place.rpartition("-")[2]), int(offset)

@@ -1,0 +1,109 @@
+"""The lane record `@lane`: the last record of every transaction, which alone says where the lane is."""
+
+import msgspec
+
+from pipeline.domain.event import CHANNELS
+
+KEY = b"@lane"
+POSITION = b"@pos"
+UNKNOWN_CHANNEL = "unknown"
+OUTCOMES = ("read", "folded", "duplicate", "routed", "late", "dead")
+
+
+class Tally(msgspec.Struct):
+    """Events of one channel since the lane began: read = folded + duplicate + routed + late + dead, always (I7)."""
+
+    read: int = 0
+    folded: int = 0
+    duplicate: int = 0
+    routed: int = 0
+    late: int = 0
+    dead: int = 0
+
+
+class CommandTally(msgspec.Struct):
+    """Commands, counted apart from events."""
+
+    read: int = 0
+    obeyed: int = 0
+    dead: int = 0
+
+
+class ModelMark(msgspec.Struct, frozen=True):
+    """Which rules decided: version and fingerprint of a journey."""
+
+    version: int
+    fingerprint: str
+
+
+class Breaker(msgspec.Struct, frozen=True):
+    """Why the lane stopped folding, and under which code and models; it stays so over restarts.
+
+    `after` is the position on `journey.commands` that a resume must stand at or behind.
+    """
+
+    reason: str
+    at: int
+    code: str
+    models: dict[str, ModelMark]
+    after: int
+
+
+class Skip(msgspec.Struct, frozen=True):
+    """Positions [start, end) that retention took before they were read, given up by a person's command."""
+
+    topic: str
+    start: int
+    end: int
+    reason: str
+    at: int
+
+
+class LaneRecord(msgspec.Struct):
+    """Everything of a lane that is not in a profile. Offsets are the next to read; times ms.
+
+    `emitted`: counts by journey and kind. `dead`: dead letters by reason. `stages`: customers by journey and stage.
+    `punctuation`: by topic, the event time up to which everything is sent (with `clock: event`).
+    """
+
+    application: str
+    partitions: int
+    v: int = 1
+    next: dict[str, int] = {}
+    watermark: int | None = None
+    totals: dict[str, Tally] = {}
+    commands: CommandTally = msgspec.field(default_factory=CommandTally)
+    transitions: dict[str, dict[str, int]] = {}
+    signals: dict[str, dict[str, int]] = {}
+    dead: dict[str, int] = {}
+    stages: dict[str, dict[str, int]] = {}
+    punctuation: dict[str, int] = {}
+    models: dict[str, ModelMark] = {}
+    code: str = ""
+    breaker: Breaker | None = None
+    skipped: list[Skip] = []
+    truncated: int = 0
+    unclassified: int = 0
+    old: int = 0
+    parked: int = 0
+    owner: str = ""
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(LaneRecord).decode
+
+
+def encode_lane(record: LaneRecord) -> bytes:
+    return _encode(record)
+
+
+def decode_lane(data: bytes) -> LaneRecord:
+    """The record; msgspec.ValidationError if the bytes are none."""
+    return _decode(data)
+
+
+def first_lane_record(application: str, partitions: int) -> LaneRecord:
+    """Of a lane that has never committed anything."""
+    record = LaneRecord(application, partitions)
+    record.totals = {channel: Tally() for channel in (*CHANNELS, UNKNOWN_CHANNEL)}
+    return record

@@ -1,0 +1,195 @@
+"""One batch through the fold: arrivals and due timers in, everything to be written out. Synchronous and deterministic."""
+
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipeline.application.intake import Arrival, Batch, Intake
+from pipeline.application.lane_record import LaneRecord
+from pipeline.application.ports import Entry
+from pipeline.application.records import customer_record, signal_record, transition_record
+from pipeline.domain.feed import Feed, Transition
+from pipeline.domain.fold import Fold
+from pipeline.domain.identity import Key, public_key
+from pipeline.domain.moments import format_moment
+from pipeline.domain.profile import Profile, decode, encode, new_profile
+
+SLICE = 2_000
+"""Events folded before the event loop gets a turn: about 20 ms of work."""
+
+
+class FoldRaised(Exception):
+    """The fold raised on one arrival: a bug. The batch must be done again without it, on profiles loaded anew."""
+
+    def __init__(self, arrival: Arrival, trace: str, cause: Exception) -> None:
+        super().__init__(f"{type(cause).__name__}: {cause}")
+        self.arrival = arrival
+        self.trace = trace
+
+
+class TimerRaised(Exception):
+    """The fold raised on a customer's timers. They are to be parked, and the batch done again."""
+
+    def __init__(self, key: str, cause: Exception) -> None:
+        super().__init__(f"{type(cause).__name__}: {cause}")
+        self.key = key
+
+
+@dataclass(slots=True)
+class Effects:
+    """What a batch did to profiles. `touched`: by key; `truncated` counts overflows of the limit."""
+
+    feed: Feed = field(default_factory=Feed)
+    touched: dict[str, Profile] = field(default_factory=dict)
+    truncated: int = 0
+    unclassified: int = 0
+    parked: int = 0
+
+
+class Stitch:
+    """Folds the batches of one lane. `code` marks what parked a customer's timers."""
+
+    def __init__(self, fold: Fold, intake: Intake, code: str) -> None:
+        self._fold = fold
+        self._code = code
+        self.intake = intake
+
+    def load(self, key: str, data: bytes | None, epoch: int) -> Profile:
+        """The profile of `data`, or a new one created by a record appended at `epoch`."""
+        profile = new_profile(key, epoch) if data is None else decode(data)
+        self._fold.align(profile)
+        if profile.parked and not profile.parked.startswith(self._code):
+            profile.parked = ""
+        return profile
+
+    def fold(
+        self,
+        arrivals: Sequence[Arrival],
+        profiles: Mapping[str, Profile],
+        watermark: int | None,
+        batch: Batch,
+        effects: Effects,
+    ) -> Iterator[None]:
+        """Folds all arrivals, giving way after each slice; raises FoldRaised."""
+        event = self._fold.event
+        feed, touched = effects.feed, effects.touched
+        for first in range(0, len(arrivals), SLICE):
+            for arrival in arrivals[first : first + SLICE]:
+                key = arrival.key
+                profile = profiles[key]
+                truncated = profile.strands[0].truncated
+                try:
+                    outcome = event(profile, arrival.event, None if profile.parked else watermark, feed)
+                except Exception as error:  # a bug of the rules must cost one event, not the lane
+                    raise FoldRaised(arrival, traceback.format_exc(), error) from error
+                tally = batch.counts[arrival.channel]
+                if outcome == "folded":
+                    tally.folded += 1
+                    effects.truncated += profile.strands[0].truncated - truncated
+                    if arrival.event.touch == "unclassified":
+                        effects.unclassified += 1
+                elif outcome == "duplicate":
+                    tally.duplicate += 1
+                    continue
+                else:
+                    tally.late += 1
+                touched[key] = profile
+            yield
+
+    def let_time_pass(
+        self, keys: Sequence[str], profiles: Mapping[str, Profile], watermark: int, effects: Effects
+    ) -> Iterator[None]:
+        """Fires what is due for these customers, giving way after each slice; raises TimerRaised."""
+        for first in range(0, len(keys), SLICE):
+            for key in keys[first : first + SLICE]:
+                profile = profiles[key]
+                effects.touched[key] = profile
+                if profile.parked:
+                    self._unindex(profile, effects)
+                    continue
+                try:
+                    self._fold.time(profile, watermark, effects.feed)
+                except Exception as error:  # likewise: it costs one customer's timers
+                    raise TimerRaised(key, error) from error
+            yield
+
+    def park(self, profile: Profile, why: str, effects: Effects) -> None:
+        """Leaves the customer's timers alone until another version of the code or a model comes."""
+        profile.parked = f"{self._code} {why}"[:300]
+        effects.touched[profile.key] = profile
+        effects.parked += 1
+        self._unindex(profile, effects)
+
+    def _unindex(self, profile: Profile, effects: Effects) -> None:
+        profile.indexed = None
+        effects.feed.due[profile.key] = None
+
+
+@dataclass(slots=True)
+class Written:
+    """The records of a batch by what they are for; profiles as (field, value)."""
+
+    transitions: list[Entry]
+    signals: list[Entry]
+    customers: list[Entry]
+    profiles: list[tuple[bytes, bytes]]
+
+
+def write_out(effects: Effects, now: int) -> Written:
+    """Encodes everything once. `now` (ms) dates the publications."""
+    published_at = format_moment(now)
+    feed = effects.feed
+    changed: dict[str, None] = {}
+    transitions: list[Entry] = []
+    for transition in feed.transitions:
+        changed[transition.key] = None
+        value = transition_record(transition, published_at)
+        transitions.append((public_key(Key(transition.key)).encode(), value, ()))
+    signals: list[Entry] = []
+    for signal in feed.signals:
+        changed[signal.key] = None
+        signals.append((public_key(Key(signal.key)).encode(), signal_record(signal, published_at), ()))
+    customers: list[Entry] = [
+        (public_key(Key(key)).encode(), customer_record(effects.touched[key], published_at), ()) for key in changed
+    ]
+    profiles = [(key.encode(), encode(profile)) for key, profile in effects.touched.items()]
+    return Written(transitions, signals, customers, profiles)
+
+
+def bring_up_to_date(record: LaneRecord, batch: Batch, effects: Effects) -> None:
+    """Adds what the batch did to the totals of the lane record."""
+    for channel, counted in batch.counts.items():
+        total = record.totals[channel]
+        total.read += counted.read
+        total.folded += counted.folded
+        total.duplicate += counted.duplicate
+        total.routed += counted.routed
+        total.late += counted.late
+        total.dead += counted.dead
+    record.commands.read += batch.commands.read
+    record.commands.obeyed += batch.commands.obeyed
+    record.commands.dead += batch.commands.dead
+    for reason in batch.reasons:
+        record.dead[reason] = record.dead.get(reason, 0) + 1
+    for topic, moment in batch.punctuation.items():
+        record.punctuation[topic] = max(record.punctuation.get(topic, 0), moment)
+    for transition in effects.feed.transitions:
+        _count_transition(record, transition)
+    for signal in effects.feed.signals:
+        by_kind = record.signals.setdefault(signal.journey, {})
+        name = f"{signal.signal}:{signal.kind}"
+        by_kind[name] = by_kind.get(name, 0) + 1
+    record.truncated += effects.truncated
+    record.unclassified += effects.unclassified
+    record.parked += effects.parked
+    record.old += batch.old
+
+
+def _count_transition(record: LaneRecord, transition: Transition) -> None:
+    kinds = record.transitions.setdefault(transition.journey, {})
+    kinds[transition.kind] = kinds.get(transition.kind, 0) + 1
+    stages = record.stages.setdefault(transition.journey, {})
+    if transition.from_:
+        stages[transition.from_] = stages.get(transition.from_, 0) - 1
+    if transition.to:
+        stages[transition.to] = stages.get(transition.to, 0) + 1
