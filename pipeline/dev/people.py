@@ -67,7 +67,8 @@ TEMPERAMENTS: Final[Mapping[str, Temperament]] = {
 @dataclass(frozen=True, slots=True)
 class Person:
     """Habits that last a life. `leanings`: how much each channel is liked; `hour`: when of the day, UTC; `anonymous`:
-    the id that the site knows before sign-up, None for who was a customer by name from the start."""
+    the id that the site knows before sign-up, None for who was a customer by name from the start.
+    """
 
     number: int
     born: int

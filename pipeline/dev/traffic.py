@@ -1,7 +1,7 @@
 """What the channels send of what people do: each in its own manner, some late, some twice. Pure and seeded.
 
-The traffic of (seed, start, customers) is one fixed sequence; `since` starts it in the middle, so that a second run goes
-on where the first stopped and no event is ever made anew under another id.
+The traffic of (seed, start, customers) is one fixed sequence; `since` starts it in the middle, so that a second run
+goes on where the first stopped and no event is ever made anew under another id.
 """
 
 import heapq

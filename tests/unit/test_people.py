@@ -24,7 +24,8 @@ def test_actions_come_in_order_and_end_with_the_life() -> None:
     for number, actions in enumerate(YEARS, 1):
         times = [action.at for action in actions]
         assert times == sorted(times)
-        assert times[0] >= START and times[-1] < person(7, number, START).ends
+        assert times[0] >= START
+        assert times[-1] < person(7, number, START).ends
 
 
 KINDS = """

@@ -67,5 +67,6 @@ def test_some_visits_are_nameless_and_sign_up_names_both() -> None:
     nameless = {d.key for d in SENT if d.key.startswith(b"anonymous:")}
     named = [decode(d.value, 262_144, 32) for d in SENT if b'"signed_up"' in d.value]
     assert len(nameless) > 10
-    assert named and all(event.customer_id and event.identities for event in named)
+    assert named
+    assert all(event.customer_id and event.identities for event in named)
     assert {f"anonymous:{(event.identities or {})['anonymous']}".encode() for event in named} & nameless

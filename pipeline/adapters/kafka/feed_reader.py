@@ -52,7 +52,8 @@ class FeedReader:
         )
         try:
             await consumer.start()
-            metadata = await consumer._client.fetch_all_metadata()
+            # What the consumer tells publicly of a topic, it knows only once it reads it.
+            metadata = await consumer._client.fetch_all_metadata()  # noqa: SLF001
         except KafkaError as error:
             await consumer.stop()
             raise UserError(f"Kafka does not answer at {self._brokers} ({error}); is it running?", 1) from None

@@ -9,9 +9,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
+from pipeline.application.intake import PUNCTUATION
 from pipeline.errors import UserError
 
-PUNCTUATION = "journey.punctuation"
 END_MARK = "journey.end"
 _BATCH_BYTES = 512 * 1024
 _REMEMBERED_KEYS = 200_000
@@ -25,8 +25,8 @@ def home_partition(key: bytes, partitions: int) -> int:
 class RawSender:
     """Sends to some topics, in order for each partition. `add` only collects; `flush` sends and awaits the answers.
 
-    Use it as an async context manager. What goes wrong with Kafka is a UserError (exit code 1); the sender is then of no
-    further use, and what was added since the last flush may or may not have been sent.
+    Use it as an async context manager. What goes wrong with Kafka is a UserError (exit code 1); the sender is then of
+    no further use, and what was added since the last flush may or may not have been sent.
     """
 
     def __init__(self, brokers: str, topics: Iterable[str]) -> None:

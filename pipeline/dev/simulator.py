@@ -1,0 +1,158 @@
+"""The simulated traffic at a pace, from where the last run stopped, with the punctuation that event time needs."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from pipeline.dev.traffic import LONGEST_DELAY, Delivery, traffic
+from pipeline.domain.moments import format_moment, parse_moment
+from pipeline.errors import UserError
+
+BEGINNING: Final = parse_moment("2015-01-05T05:00:00.000Z")
+"""The simulated Monday on which the first run in event time begins."""
+_STEP_S: Final = 0.05
+_LONGEST_STEP_S: Final = 0.5
+_PUNCTUATION_S: Final = 0.2
+_FLUSH_BYTES: Final = 2_000_000
+_BREATHE_EVENTS: Final = 2_000
+
+
+class Sink(Protocol):
+    """Where the records go; see `RawSender`."""
+
+    pending: int
+
+    def add(self, topic: str, key: bytes, value: bytes) -> None: ...
+    async def flush(self) -> None: ...
+    async def punctuate(self, at: int, *, end: bool = False) -> None: ...
+
+
+class Story(msgspec.Struct, frozen=True):
+    """Which traffic is being told, and up to when it has been sent: what a later run goes on with. Times in ms."""
+
+    seed: int
+    customers: int
+    clock: Literal["live", "event"]
+    start: int
+    reached: int
+
+
+def begin(clock: Literal["live", "event"], seed: int, customers: int, now: int) -> Story:
+    """A new story: at a fixed date in event time; on the live clock at `now`, with people who are there already."""
+    if clock == "event":
+        return Story(seed, customers, clock, BEGINNING, BEGINNING - 1)
+    return Story(seed, customers, clock, now - 60 * 86_400_000, now)
+
+
+def go_on(path: Path, new: Story, now: int) -> Story:
+    """The story kept in `path`, if there is one; UserError if it is another one than `new` would begin.
+
+    On the live clock it goes on at `now`: what would have happened meanwhile did not.
+    """
+    try:
+        old = msgspec.json.decode(path.read_bytes(), type=Story)
+    except FileNotFoundError:
+        return new
+    except msgspec.DecodeError as error:
+        raise UserError(f"{path} is damaged ({error}); start anew with --fresh") from None
+    for name, was, wanted in (
+        ("seed", old.seed, new.seed),
+        ("customers", old.customers, new.customers),
+        ("clock", old.clock, new.clock),
+    ):
+        if was != wanted:
+            raise UserError(
+                f"{path} holds traffic with {name} {was}, up to {format_moment(old.reached)}; "
+                f"go on with that, or start anew with --fresh to have {name} {wanted}"
+            )
+    return msgspec.structs.replace(old, reached=max(old.reached, now)) if new.clock == "live" else old
+
+
+@dataclass(slots=True)
+class Sent:
+    """What has been sent so far in this run. `reached` and `promised` (the last punctuation) are simulated ms."""
+
+    events: int = 0
+    reached: int = 0
+    promised: int | None = None
+
+
+class Simulator:
+    """Sends a story's traffic into `sink`. `speed`: simulated seconds a real second. `topics`: channel -> raw topic.
+
+    A machine that is too slow slows the simulated time down; it never makes a burst.
+    """
+
+    def __init__(
+        self,
+        story: Story,
+        sink: Sink,
+        topics: Mapping[str, str],
+        *,
+        speed: float,
+        path: Path,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.story = story
+        self.sent = Sent(reached=story.reached)
+        self._sink = sink
+        self._topics = topics
+        self._speed = speed
+        self._path = path
+        self._monotonic = monotonic
+        self._deliveries: Iterator[Delivery] = traffic(story.seed, story.start, story.customers, story.reached)
+        self._next: Delivery | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Sends until `stop` is set; what has been sent is then noted for the next run."""
+        before = punctuated = self._monotonic()
+        while not stop.is_set():
+            now = self._monotonic()
+            await self.step(int(min(now - before, _LONGEST_STEP_S) * 1000 * self._speed))
+            if now - punctuated >= _PUNCTUATION_S:
+                punctuated = now
+                await self.promise()
+            before = now
+            await _pause(stop, _STEP_S)
+        await self.promise()
+
+    async def step(self, span: int) -> None:
+        """Sends all that is due in the next `span` simulated ms."""
+        until = self.sent.reached + span
+        delivery = self._next or next(self._deliveries)
+        while delivery.at <= until:
+            self._sink.add(self._topics[delivery.channel], delivery.key, delivery.value)
+            self.sent.events += 1
+            if self._sink.pending > _FLUSH_BYTES:
+                await self._sink.flush()
+            elif self.sent.events % _BREATHE_EVENTS == 0:
+                await asyncio.sleep(0)
+            delivery = next(self._deliveries)
+        self._next = delivery
+        await self._sink.flush()
+        self.sent.reached = until
+
+    async def promise(self) -> None:
+        """Punctuates (in event time) as far as nothing can come any more, and notes how far the story is told."""
+        if self.story.clock == "event":
+            # Shops upload at night and calls are logged late: only what lies further back than that is complete.
+            complete = self.sent.reached - LONGEST_DELAY
+            if complete > self.story.start and complete != self.sent.promised:
+                await self._sink.punctuate(complete)
+                self.sent.promised = complete
+        self.story = msgspec.structs.replace(self.story, reached=self.sent.reached)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        beside = self._path.with_suffix(".new")
+        beside.write_bytes(msgspec.json.encode(self.story))
+        beside.replace(self._path)
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
