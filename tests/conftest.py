@@ -2,7 +2,8 @@
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import TypeVar
 
 import pytest
 
@@ -10,10 +11,13 @@ from pipeline.dev.stack import Stack
 
 _numbers = itertools.count(1)
 
+R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
+Reporting = Generator[None, R, R]
+
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """A real Kafka and Redis for the whole session (each pytest-xdist worker has its own). Do not kill it: see `own_stack`."""
+    """A real Kafka and Redis for the session; each pytest-xdist worker has its own. To kill a server use `own_stack`."""
     with Stack() as running:
         yield running
 
@@ -46,7 +50,7 @@ def _must_run() -> bool:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Reporting[pytest.TestReport]:
     report = yield
     if _must_run() and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
@@ -55,7 +59,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+def pytest_make_collect_report(collector: pytest.Collector) -> Reporting[pytest.CollectReport]:
     report = yield
     if _must_run() and report.skipped:
         report.outcome = "failed"

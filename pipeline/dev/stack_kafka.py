@@ -53,7 +53,7 @@ class Broker:
         cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
         tool = ("kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster, "-c", str(self._settings))
         command = self._java(*tool, *self.format_args)
-        done = subprocess.run(command, capture_output=True, text=True, cwd=self.directory, check=False)  # noqa: S603 - ours
+        done = subprocess.run(command, capture_output=True, text=True, cwd=self.directory, check=False)
         if done.returncode:
             raise StackError(f"Kafka could not format {self._data}:\n{telling(done.stdout + done.stderr)}")
 

@@ -19,7 +19,7 @@ class Reaper:
     """The parent's side. With `grace_s` 0 the servers are killed at once instead of asked to stop."""
 
     def __init__(self, grace_s: float = 8.0) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - our own file, our own interpreter
+        self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", __file__, str(grace_s)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

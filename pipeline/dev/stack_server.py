@@ -59,7 +59,7 @@ class Server:
             raise StackError(f"{self.name} is running already (process {self.pid})")
         environment = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
         with self.log.open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603 - the command is ours
+            process = subprocess.Popen(
                 ["/bin/sh", "-c", _START, self.name, *self.command()],
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -83,7 +83,8 @@ class Server:
                 raise StackError(f"{self.name} ended while it started (port {self.port}):\n{self.reason()}")
             if time.monotonic() > deadline:
                 raise StackError(
-                    f"{self.name} is not ready on port {self.port} after {timeout_s:.0f} s; its log is {self.log}:\n{self.reason()}"
+                    f"{self.name} is not ready on port {self.port} after {timeout_s:.0f} s; "
+                    f"its log is {self.log}:\n{self.reason()}"
                 )
             time.sleep(0.02)
 

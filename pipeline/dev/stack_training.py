@@ -7,8 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pipeline.dev.stack_java import archive
 from pipeline.dev.stack_jars import cache
+from pipeline.dev.stack_java import archive
 from pipeline.dev.stack_kafka import Broker
 from pipeline.dev.stack_net import free_port
 from pipeline.dev.stack_reaper import Reaper
@@ -44,7 +44,7 @@ def train_in_background() -> "subprocess.Popen[bytes] | None":
         return None
     package = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
-    return subprocess.Popen(  # noqa: S603 - our own module
+    return subprocess.Popen(
         [sys.executable, "-m", "pipeline.dev.stack_training"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

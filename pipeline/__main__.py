@@ -1,0 +1,5 @@
+"""`python -m pipeline` is the `journey` command."""
+
+from pipeline.cli.main import run
+
+run()

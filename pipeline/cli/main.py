@@ -1,0 +1,77 @@
+"""The `journey` command: a table of its sub-commands, each imported only when it is called."""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from pipeline import __version__
+from pipeline.errors import UserError
+
+
+class Command(NamedTuple):
+    """A sub-command: `module` has a Typer called `app` (a group of commands), or a function of the command's name."""
+
+    module: str
+    help: str
+
+
+COMMANDS = {
+    "dev": Command("pipeline.cli.dev", "A real Kafka and Redis on this machine, without Docker."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Lists the commands from the table and imports the one that is called, so that help is quick."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, command in COMMANDS.items():
+            self.commands[name] = TyperCommand(name, help=command.help)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, load(name) if name in COMMANDS else found, rest
+
+
+def load(name: str) -> Any:
+    """The command behind a name of the table, with its options."""
+    module = import_module(COMMANDS[name].module)
+    group: typer.Typer | None = getattr(module, "app", None)
+    if group is not None:
+        return typer.main.get_group(group)
+    function: Callable[..., Any] = getattr(module, name)
+    single = typer.Typer(add_completion=False)
+    single.command(name)(function)
+    return typer.main.get_command(single)
+
+
+# Plain tracebacks for what is a bug: the pretty ones print local variables, and those hold customers' data.
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"journey {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def journey(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """The live customer journey: five channels in, exactly-once stage changes out."""
+
+
+def run() -> None:
+    """Entry point. A mistake that a person can mend is one message on stderr and exit status 2, never a traceback."""
+    try:
+        app(prog_name="journey")
+    except UserError as error:
+        print(f"journey: {error.message}", file=sys.stderr)
+        sys.exit(error.exit_code)
