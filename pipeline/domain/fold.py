@@ -24,7 +24,7 @@ from pipeline.domain.profile import (
     Track,
     new_position,
 )
-from pipeline.domain.track import project, step, wake, without_final
+from pipeline.domain.track import project, settle, step, wake, without_final
 
 Outcome = Literal["folded", "duplicate", "late"]
 
@@ -198,7 +198,10 @@ class Fold:
         self._signals(profile, journey, position, ready, horizon, watermark, feed)
         if watermark is not None:
             position.track = without_final(journey, position.track, horizon, watermark)
-            position.base = without_final(journey, position.base, horizon, watermark)
+            # No event to come is older than the horizon, so the base has those moves for good. Were they made again
+            # at each refold, the signals that they arm and that were told long ago would be told again.
+            settled = settle(journey, position.base, horizon, [])
+            position.base = without_final(journey, settled, horizon, watermark)
         if position.history and position.history[0].at < horizon:
             _let_go(position, horizon)
         return track
@@ -243,7 +246,7 @@ class Fold:
         for fired in position.fired:
             if (fired.due, fired.rule, fired.since) in ready:
                 kept.append(fired)
-            elif fired.due >= horizon:
+            else:
                 publish("retracted", fired.due, fired.rule, fired.since, fired.occurrence)
         told = {(fired.due, fired.rule, fired.since) for fired in kept}
         for due, rule, since in ready:
