@@ -1,0 +1,130 @@
+"""What a subscriber of the feed knows: the net history of each customer, and the signals that hold.
+
+`Subscriber` takes the records of `journey.transitions` and `journey.signals` as published, in log order, and notes every
+breach of what the feed promises: ids once, `seq` without a gap, `from` the `to` before, nothing withdrawn that is not
+there. It can be used on a million customers, so it keeps only what it needs for that.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Record = Mapping[str, Any]
+"""One record of the feed, decoded from JSON."""
+
+
+@dataclass(slots=True)
+class Track:
+    """One customer in one journey as the transitions so far tell it.
+
+    `entries`: entry id -> (occurred_at, stage), both as published; times are RFC 3339 in one form, so they compare.
+    `stage` is None at the start. `into`: the customer that this one has joined, if so.
+    """
+
+    epoch: int
+    seq: int = 0
+    stage: str | None = None
+    entries: dict[str, tuple[str, str]] = field(default_factory=dict)
+    into: str | None = None
+
+    def unsettled(self) -> str | None:
+        """Why the last record cannot be the last of its batch, if so: the stage must be that of the newest entry."""
+        newest = max((at for at, _ in self.entries.values()), default=None)
+        ends = {to for at, to in self.entries.values() if at == newest} or {None}
+        if self.into is not None or self.stage in ends:
+            return None
+        return f"the last record leaves the stage {self.stage}, the newest entry of the history {ends}"
+
+
+@dataclass(slots=True)
+class Signals:
+    """One signal of one customer: how often it fired, and the firings that are not withdrawn, id -> due_at."""
+
+    epoch: int
+    occurrence: int = 0
+    holding: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Subscriber:
+    """Reads both feeds. `tracks` by (customer, journey), `signals` by (customer, journey, signal)."""
+
+    tracks: dict[tuple[str, str], Track] = field(default_factory=dict)
+    signals: dict[tuple[str, str, str], Signals] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def transition(self, record: Record) -> None:
+        """Takes the next record of `journey.transitions`."""
+        customer, journey = record["customer_id"], record["journey"]
+        epoch, _, seq = record["id"].removeprefix(f"{customer}:{journey}:").partition(":")
+        if record["id"] != f"{customer}:{journey}:{epoch}:{record['seq']}" or not epoch.isdecimal():
+            self._problem(record, f"the id does not name customer, journey, epoch and seq {record['seq']}")
+            return
+        track = self.tracks.get((customer, journey))
+        if track is None or int(epoch) > track.epoch:
+            track = self.tracks[customer, journey] = Track(int(epoch))
+        if int(epoch) < track.epoch:
+            self._problem(record, f"epoch {track.epoch} has begun before")
+        if record["seq"] != track.seq + 1:
+            twice = "the id was there before" if record["seq"] <= track.seq else "records are missing"
+            self._problem(record, f"seq {record['seq']} follows {track.seq}: {twice}")
+        if record["from"] != track.stage:
+            self._problem(record, f"from is {record['from']}, but the seq before led to {track.stage}")
+        track.seq, track.stage = max(track.seq, record["seq"]), record["to"]
+        self._change(track, record)
+
+    def signal(self, record: Record) -> None:
+        """Takes the next record of `journey.signals`."""
+        customer, journey, name = record["customer_id"], record["journey"], record["signal"]
+        epoch, _, number = record["id"].removeprefix(f"{customer}:{journey}:{name}:").partition(":")
+        if record["id"] != f"{customer}:{journey}:{name}:{epoch}:{record['occurrence']}" or not epoch.isdecimal():
+            self._problem(record, "the id does not name customer, journey, signal, epoch and occurrence")
+            return
+        known = self.signals.get((customer, journey, name))
+        if known is None or int(epoch) > known.epoch:
+            known = self.signals[customer, journey, name] = Signals(int(epoch))
+        if record["kind"] == "fired":
+            if int(number) != known.occurrence + 1:
+                self._problem(record, f"occurrence {number} follows {known.occurrence}")
+            known.occurrence = max(known.occurrence, int(number))
+            known.holding[record["id"]] = record["due_at"]
+        elif record["kind"] == "retracted":
+            if known.holding.pop(record["id"], None) != record["due_at"]:
+                self._problem(record, "withdraws a firing that does not hold")
+        else:
+            self._problem(record, f"unknown kind {record['kind']}")
+
+    def at_rest(self) -> list[str]:
+        """All problems, those included that show only when nothing more is to come."""
+        unsettled = ((key, track.unsettled()) for key, track in self.tracks.items())
+        return self.problems + [f"{customer}:{journey}: {why}" for (customer, journey), why in unsettled if why]
+
+    def _change(self, track: Track, record: Record) -> None:
+        kind, entry, superseded = record["kind"], record["entry"], record["supersedes"]
+        if track.into is not None:
+            self._problem(record, f"the customer has joined {track.into}")
+        if kind == "entered":
+            if record["occurred_at"] < max((at for at, _ in track.entries.values()), default=""):
+                self._problem(record, "entered before an entry that was there; that is a correction")
+            if superseded:
+                self._problem(record, "entered supersedes nothing")
+        if kind == "entered" or kind == "corrected":
+            self._withdraw(track, record, superseded)
+            if entry in track.entries:
+                self._problem(record, f"the entry {entry} is there already")
+            track.entries[entry] = (record["occurred_at"], record["to"])
+        elif kind == "retracted":
+            self._withdraw(track, record, [entry])
+        elif kind == "moved":
+            track.into = record.get("into")
+            track.entries.clear()
+        else:
+            self._problem(record, f"unknown kind {kind}")
+
+    def _withdraw(self, track: Track, record: Record, entries: Sequence[str]) -> None:
+        for entry in entries:
+            if track.entries.pop(entry, None) is None:
+                self._problem(record, f"withdraws {entry}, which is not there")
+
+    def _problem(self, record: Record, what: str) -> None:
+        self.problems.append(f"{record['id']} ({record['kind']}): {what}")
