@@ -1,8 +1,8 @@
 """What a subscriber of the feed knows: the net history of each customer, and the signals that hold.
 
-`Subscriber` takes the records of `journey.transitions` and `journey.signals` as published, in log order, and notes every
-breach of what the feed promises: ids once, `seq` without a gap, `from` the `to` before, nothing withdrawn that is not
-there. It can be used on a million customers, so it keeps only what it needs for that.
+`Subscriber` takes the records of `journey.transitions` and `journey.signals` as published, in log order, and notes
+every breach of what the feed promises: ids once, `seq` without a gap, `from` the `to` before, nothing withdrawn that
+is not there. Made for millions of records: it keeps no record, only what is still true.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,10 +30,10 @@ class Track:
     def unsettled(self) -> str | None:
         """Why the last record cannot be the last of its batch, if so: the stage must be that of the newest entry."""
         newest = max((at for at, _ in self.entries.values()), default=None)
-        ends = {to for at, to in self.entries.values() if at == newest} or {None}
-        if self.into is not None or self.stage in ends:
+        ends = {to for at, to in self.entries.values() if at == newest}
+        if self.into is not None or (self.stage in ends if ends else self.stage is None):
             return None
-        return f"the last record leaves the stage {self.stage}, the newest entry of the history {ends}"
+        return f"the last record leaves the stage {self.stage}, the newest entry of the history {sorted(ends)}"
 
 
 @dataclass(slots=True)
@@ -56,14 +56,14 @@ class Subscriber:
     def transition(self, record: Record) -> None:
         """Takes the next record of `journey.transitions`."""
         customer, journey = record["customer_id"], record["journey"]
-        epoch, _, seq = record["id"].removeprefix(f"{customer}:{journey}:").partition(":")
-        if record["id"] != f"{customer}:{journey}:{epoch}:{record['seq']}" or not epoch.isdecimal():
+        epoch = _epoch(record["id"], f"{customer}:{journey}:", record["seq"])
+        if epoch is None:
             self._problem(record, f"the id does not name customer, journey, epoch and seq {record['seq']}")
             return
         track = self.tracks.get((customer, journey))
-        if track is None or int(epoch) > track.epoch:
-            track = self.tracks[customer, journey] = Track(int(epoch))
-        if int(epoch) < track.epoch:
+        if track is None or epoch > track.epoch:
+            track = self.tracks[customer, journey] = Track(epoch)
+        if epoch < track.epoch:
             self._problem(record, f"epoch {track.epoch} has begun before")
         if record["seq"] != track.seq + 1:
             twice = "the id was there before" if record["seq"] <= track.seq else "records are missing"
@@ -76,17 +76,17 @@ class Subscriber:
     def signal(self, record: Record) -> None:
         """Takes the next record of `journey.signals`."""
         customer, journey, name = record["customer_id"], record["journey"], record["signal"]
-        epoch, _, number = record["id"].removeprefix(f"{customer}:{journey}:{name}:").partition(":")
-        if record["id"] != f"{customer}:{journey}:{name}:{epoch}:{record['occurrence']}" or not epoch.isdecimal():
+        epoch = _epoch(record["id"], f"{customer}:{journey}:{name}:", record["occurrence"])
+        if epoch is None:
             self._problem(record, "the id does not name customer, journey, signal, epoch and occurrence")
             return
         known = self.signals.get((customer, journey, name))
-        if known is None or int(epoch) > known.epoch:
-            known = self.signals[customer, journey, name] = Signals(int(epoch))
+        if known is None or epoch > known.epoch:
+            known = self.signals[customer, journey, name] = Signals(epoch)
         if record["kind"] == "fired":
-            if int(number) != known.occurrence + 1:
-                self._problem(record, f"occurrence {number} follows {known.occurrence}")
-            known.occurrence = max(known.occurrence, int(number))
+            if record["occurrence"] != known.occurrence + 1:
+                self._problem(record, f"occurrence {record['occurrence']} follows {known.occurrence}")
+            known.occurrence = max(known.occurrence, record["occurrence"])
             known.holding[record["id"]] = record["due_at"]
         elif record["kind"] == "retracted":
             if known.holding.pop(record["id"], None) != record["due_at"]:
@@ -108,7 +108,7 @@ class Subscriber:
                 self._problem(record, "entered before an entry that was there; that is a correction")
             if superseded:
                 self._problem(record, "entered supersedes nothing")
-        if kind == "entered" or kind == "corrected":
+        if kind in {"entered", "corrected"}:
             self._withdraw(track, record, superseded)
             if entry in track.entries:
                 self._problem(record, f"the entry {entry} is there already")
@@ -128,3 +128,10 @@ class Subscriber:
 
     def _problem(self, record: Record, what: str) -> None:
         self.problems.append(f"{record['id']} ({record['kind']}): {what}")
+
+
+def _epoch(identifier: str, prefix: str, number: int) -> int | None:
+    """The epoch in an id of the form prefix, epoch, colon, number; None if it has another."""
+    suffix = f":{number}"
+    epoch = identifier[len(prefix) : -len(suffix)]
+    return int(epoch) if identifier == f"{prefix}{epoch}{suffix}" and epoch.isdecimal() else None

@@ -57,7 +57,7 @@ class Firing:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Pending:
-    """A timer that waits: `rank` is the silence's place in the file, so that the smallest of several is the next to fire."""
+    """A timer that waits: `rank` is the silence's place in the file, so the smallest of several is the next to fire."""
 
     due: int
     rank: int
@@ -161,8 +161,8 @@ def move(journey: Journey, position: Position, to: str, at: int) -> None:
         if silence.since is None:
             position.pending.add(Pending(at + silence.after, rank, at))
             continue
-        last = last_of(position, silence.since)
-        if last is None:
+        last, broken = last_of(position, silence.since), last_of(position, silence.unless)
+        if last is None or (broken is not None and broken > last):
             continue
         due = last + silence.after
         if due >= at:

@@ -12,8 +12,9 @@ from pipeline.domain.spec import ANY, START, EntrySpec, JourneySpec, SilenceSpec
 class Timer:
     """A silence, ready to be armed. `order` is its place among those with one due: stage timers before signals.
 
-    `last` is the slot of the touches that it counts from, None for the entry of the stage. `scope` are the stages it is
-    pending in, None for all. `to` is None for a signal, whose public name is `signal`.
+    `last` is the slot of the touches that it counts from, None for the entry of the stage. `broken` is the slot of the
+    touches that break it, if entering a stage must look back for them. `scope` are the stages it is pending in, None
+    for all. `to` is None for a signal, whose public name is `signal`.
     """
 
     rule: str
@@ -22,6 +23,7 @@ class Timer:
     signal: str
     after: int
     last: int | None
+    broken: int | None
     scope: frozenset[str] | None
     grace: int
     expires: int | None
@@ -63,7 +65,8 @@ class Journey:
         self.version = spec.version
         self.fingerprint = spec.fingerprint
         self.stages = tuple(stage.id for stage in spec.stages)
-        last_sets = _distinct(silence.since for silence in spec.silences if silence.since is not None)
+        since_sets = [silence.since for silence in spec.silences if silence.since is not None]
+        last_sets = _distinct(since_sets + [silence.unless for silence in spec.silences if _looks_back(silence)])
         counted = _distinct(touch for entry in spec.entries for touch, _ in entry.at_least)
         windowed = [entry for entry in spec.entries if entry.count > 1]
         timers = _timers(spec.silences, last_sets)
@@ -116,6 +119,13 @@ def _starts(silence: SilenceSpec, touch: str) -> bool:
     return silence.since is not None and (touch in silence.since or ANY in silence.since)
 
 
+def _looks_back(silence: SilenceSpec) -> bool:
+    """Whether entering a stage can arm this silence although a touch has broken it before."""
+    if silence.since is None or silence.froms is None or ANY in silence.since:
+        return False
+    return not set(silence.unless) <= set(silence.since)
+
+
 def _timers(silences: Iterable[SilenceSpec], last_sets: list[tuple[str, ...]]) -> list[Timer]:
     ordered = sorted(silences, key=lambda silence: silence.to is None)
     return [
@@ -126,6 +136,7 @@ def _timers(silences: Iterable[SilenceSpec], last_sets: list[tuple[str, ...]]) -
             signal=silence.rule.partition(":")[0],
             after=silence.after_ms,
             last=None if silence.since is None else last_sets.index(silence.since),
+            broken=last_sets.index(silence.unless) if _looks_back(silence) else None,
             scope=None if silence.froms is None else frozenset(silence.froms),
             grace=silence.grace_ms,
             expires=silence.expires_ms,

@@ -158,12 +158,13 @@ def _fire(journey: Journey, track: Track, entries: list[Entry]) -> Track:
 def _armed_on_entry(timer: Timer, last: tuple[int, ...], at: int) -> Pending | None:
     """The timer as the entry of a stage at `at` arms it, if it does.
 
-    A silence that is over already moves the customer at once; as a signal it is not told again.
+    A silence that is broken already is none. One that is over already moves the customer at once; as a signal it is
+    not told again.
     """
     if timer.last is None:
         return (at + timer.after, timer.rule, at)
     since = last[timer.last]
-    if since == NEVER:
+    if since == NEVER or (timer.broken is not None and last[timer.broken] > since):
         return None
     due = since + timer.after
     if due < at:
