@@ -38,7 +38,7 @@ class WholeFetches(Fetcher):  # type: ignore[misc]  # aiokafka has no types
     """A fetcher whose `fetched_records` returns a `Fetched` a partition, empty ones included.
 
     An empty one is a fetch that holds only markers or aborted records, or, once after a `seek`, the answer that there
-    is nothing to read yet (`start == end`, `caught_up`): without it a quiet input looks like one that is slow to answer.
+    is nothing to read yet (`start == end`, `caught_up`): without it a quiet input looks like a slow broker.
     """
 
     sought: set[TopicPartition]
@@ -58,8 +58,8 @@ class WholeFetches(Fetcher):  # type: ignore[misc]  # aiokafka has no types
     ) -> dict[TopicPartition, Fetched]:
         """What has been fetched of `partitions` (of all, if empty), waiting up to `timeout` seconds for it.
 
-        `max_records` is there for aiokafka's signature only: a fetch is never split. Raises `Unreadable` for a partition
-        that has an error, but only when nothing else is ready, so nothing that was taken is lost.
+        `max_records` is there for aiokafka's signature only: a fetch is never split. Raises `Unreadable` for a
+        partition that has an error, but only when nothing else is ready, so nothing that was taken is lost.
         """
         deadline = time.monotonic() + (timeout or 0)
         while True:

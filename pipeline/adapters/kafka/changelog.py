@@ -1,0 +1,78 @@
+"""Reading a lane's changelog: its bounds, and what is committed in it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from aiokafka.errors import KafkaError
+
+from pipeline.adapters.kafka.connection import Cluster, Connection, step, until_settled
+from pipeline.adapters.kafka.metadata import EARLIEST, LATEST, log_offsets, topic_id
+from pipeline.adapters.kafka.reader import PartitionReader
+from pipeline.application.ports import LogBounds, OpenTransaction, Record
+
+FETCH_BYTES = 4 << 20
+FETCH_WAIT_MS = 50
+
+
+class ChangelogReader:
+    """`ports.Changelog` on one topic. Keeps no connection between calls, so any number of lanes may share it.
+
+    A fetch takes up to the connection's step; so does waiting for a transaction to end.
+    """
+
+    def __init__(self, connection: Connection, topic: str) -> None:
+        self._connection = connection
+        self._topic = topic
+        self._limit = connection.step_timeout_s
+
+    async def bounds(self, partition: int) -> LogBounds:
+        tp = (self._topic, partition)
+        async with step(f"bounds of {self._topic}-{partition}", self._limit), Cluster(self._connection) as cluster:
+
+            async def ask() -> LogBounds:
+                identity, start, end = await asyncio.gather(
+                    topic_id(cluster, self._topic),
+                    log_offsets(cluster, [tp], EARLIEST),
+                    log_offsets(cluster, [tp], LATEST),
+                )
+                return LogBounds(identity, _offset(start[tp]), _offset(end[tp]))
+
+            return await until_settled(cluster, self._limit, ask)
+
+    async def replay(self, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Record]]:
+        if start >= end:
+            return
+        what = f"replay of {self._topic}-{partition}"
+        cluster = Cluster(self._connection)
+        async with step(what, self._limit):
+            await cluster.open()
+        try:
+            reader = PartitionReader(cluster, self._topic, partition, start, committed=True, max_bytes=FETCH_BYTES)
+            loop = asyncio.get_running_loop()
+            patience = loop.time() + self._limit
+            while reader.position < end:
+                async with step(f"{what} at {reader.position}", self._limit):
+                    fetched = await until_settled(cluster, self._limit, lambda: reader.fetch(FETCH_WAIT_MS))
+                if fetched.end > fetched.start:
+                    patience = loop.time() + self._limit
+                elif loop.time() > patience:
+                    raise OpenTransaction(
+                        f"{self._topic}-{partition}: a transaction has been open at offset {reader.position} for "
+                        f"{self._limit:g} s, so the log cannot be read to its end at {end}"
+                    )
+                if records := _before(end, fetched.records):
+                    yield records
+        finally:
+            await cluster.close()
+
+
+def _before(end: int, records: Sequence[Record]) -> Sequence[Record]:
+    if not records or records[-1].offset < end:
+        return records
+    return [record for record in records if record.offset < end]
+
+
+def _offset(found: int | KafkaError) -> int:
+    if isinstance(found, KafkaError):
+        raise found
+    return found

@@ -1,0 +1,80 @@
+"""Sending batches to the leaders of their partitions."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiokafka.errors import BrokerResponseError
+from aiokafka.protocol.produce import ProduceRequest
+
+from pipeline.adapters.kafka.batches import Batch
+from pipeline.adapters.kafka.connection import Cluster, check, until_settled
+from pipeline.adapters.kafka.metadata import TopicPartition
+from pipeline.application.ports import Doubt, KafkaDoubt
+
+ALL_REPLICAS = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The offset of a batch's first record, and the broker's append time in ms; -1: the topic keeps the sender's."""
+
+    offset: int
+    appended: int
+
+
+async def produce(
+    cluster: Cluster, batches: Mapping[TopicPartition, Batch], seconds: float, transactional_id: str | None = None
+) -> Mapping[TopicPartition, Acknowledged]:
+    """Sends one batch to each partition, again to those that refuse it for the moment, until all are acknowledged.
+
+    Needs a `step` around it. Raises Fenced, KafkaDoubt, or aiokafka's error of a partition that refused.
+    """
+    acknowledged: dict[TopicPartition, Acknowledged] = {}
+
+    async def send_pending() -> None:
+        by_leader: dict[int, dict[TopicPartition, Batch]] = defaultdict(dict)
+        for tp, batch in batches.items():
+            if tp not in acknowledged:
+                by_leader[await cluster.leader(*tp)][tp] = batch
+        refusals = await asyncio.gather(
+            *(_send(cluster, node, led, seconds, transactional_id, acknowledged) for node, led in by_leader.items())
+        )
+        for refusal in refusals:
+            if refusal is not None:
+                raise refusal
+
+    await until_settled(cluster, seconds, send_pending)
+    return acknowledged
+
+
+async def _send(
+    cluster: Cluster,
+    node: int,
+    batches: Mapping[TopicPartition, Batch],
+    seconds: float,
+    transactional_id: str | None,
+    acknowledged: dict[TopicPartition, Acknowledged],
+) -> Exception | None:
+    """One request to one leader. The gravest of its refusals: one for good, before one for the moment."""
+    by_topic: dict[str, list[tuple[int, bytearray]]] = defaultdict(list)
+    for (topic, partition), batch in batches.items():
+        by_topic[topic].append((partition, batch.data))
+    request = ProduceRequest(transactional_id, ALL_REPLICAS, int(seconds * 1000), list(by_topic.items()))
+    answer = await cluster.ask(node, request)
+    refusal: Exception | None = None
+    for topic, rows in answer.topics:
+        for partition, code, offset, appended, *_ in rows:
+            batch = batches[topic, partition]
+            what = f"{topic}-{partition} refused a batch of {batch.count} records, {len(batch.data)} bytes"
+            try:
+                check(code, what)
+                if offset < 0:
+                    raise KafkaDoubt(f"{topic}-{partition} acknowledged a batch without its offset")
+            except (BrokerResponseError, Doubt) as error:
+                if refusal is None or getattr(refusal, "retriable", False):
+                    refusal = error
+            else:
+                acknowledged[topic, partition] = Acknowledged(offset, appended)
+    return refusal

@@ -1,0 +1,127 @@
+"""The transactional producer of one lane.
+
+It speaks the protocol by itself, on aiokafka's client. aiokafka's own producer would commit over a batch that failed,
+repeats EndTxn without end (a late one may meet the next transaction), and waits for ever to be stopped while the
+brokers are away; here every step ends, and a doubt leaves nothing behind that goes on by itself.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any
+
+from aiokafka.errors import CoordinatorNotAvailableError, NotCoordinatorError
+from aiokafka.protocol.transaction import AddPartitionsToTxnRequest, EndTxnRequest, InitProducerIdRequest
+
+from pipeline.adapters.kafka.batches import BATCH_BYTES, Batch, Stamp, cut
+from pipeline.adapters.kafka.connection import Cluster, Connection, check, step, until_settled
+from pipeline.adapters.kafka.metadata import TopicPartition
+from pipeline.adapters.kafka.producing import produce
+from pipeline.application.ports import KafkaDoubt, Outgoing
+
+COMMIT = True
+NOT_ATTEMPTED = 55
+
+
+class TransactionalWriter:
+    """`ports.Writer`: one transaction a commit, one commit at a time; after a doubt only `start` makes it usable again.
+
+    `now` dates the records, in ms; topics with LogAppendTime put the broker's time in its place.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        transactional_id: str,
+        transaction_timeout_ms: int,
+        now: Callable[[], int],
+        batch_bytes: int = BATCH_BYTES,
+    ) -> None:
+        self._cluster = Cluster(connection)
+        self._limit = connection.step_timeout_s
+        self._id = transactional_id
+        self._transaction_timeout_ms = transaction_timeout_ms
+        self._now = now
+        self._batch_bytes = batch_bytes
+        self._usable = False
+        self._coordinator: int | None = None
+        self._producer, self.epoch = -1, -1
+        self._stamps: dict[TopicPartition, Stamp] = {}
+
+    async def start(self) -> None:
+        await self.close()
+        async with step(f"start of producer {self._id}", self._limit):
+            await self._cluster.open()
+            self._producer, self.epoch = await until_settled(self._cluster, self._limit, self._take_over)
+        self._stamps.clear()
+        self._usable = True
+
+    async def commit(self, outgoing: Sequence[Outgoing]) -> Mapping[tuple[str, int], int]:
+        if not self._usable:
+            raise KafkaDoubt(f"producer {self._id} is not usable: it was not started, or has been in doubt since")
+        self._usable = False
+        batches = self._cut(outgoing)
+        last: dict[TopicPartition, int] = {}
+        if batches:
+            async with step(f"transaction of producer {self._id}", self._limit):
+                await until_settled(self._cluster, self._limit, lambda: self._add(list(batches)))
+                # Kafka takes one batch a partition in a request.
+                for rank in zip_longest(*batches.values()):
+                    sent = {tp: batch for tp, batch in zip(batches, rank, strict=True) if batch is not None}
+                    answer = await produce(self._cluster, sent, self._limit, self._id)
+                    last.update({tp: answer[tp].offset + batch.count - 1 for tp, batch in sent.items()})
+            async with step(f"commit of producer {self._id}", self._limit):
+                await self._end()
+        self._usable = True
+        return last
+
+    async def close(self) -> None:
+        self._usable = False
+        self._coordinator = None
+        await self._cluster.close()
+
+    def _cut(self, outgoing: Sequence[Outgoing]) -> dict[TopicPartition, list[Batch]]:
+        """All bytes are ready before the transaction begins, so that it stays open for as short as can be."""
+        batches: dict[TopicPartition, list[Batch]] = defaultdict(list)
+        now = self._now()
+        for part in outgoing:
+            tp = (part.topic, part.partition)
+            stamp = self._stamps.setdefault(tp, Stamp(self._producer, self.epoch, 0, True))
+            if part.entries:
+                batches[tp] += cut(part.entries, now, stamp, self._batch_bytes)
+        return batches
+
+    async def _take_over(self) -> tuple[int, int]:
+        """Asks for the id: aborts what an earlier producer left open, and fences it."""
+        answer = await self._ask_coordinator(InitProducerIdRequest(self._id, self._transaction_timeout_ms))
+        self._check(answer.error_code, f"start of producer {self._id}")
+        return int(answer.producer_id), int(answer.producer_epoch)
+
+    async def _add(self, partitions: list[TopicPartition]) -> None:
+        """Begins the transaction on these partitions."""
+        by_topic: dict[str, list[int]] = defaultdict(list)
+        for topic, partition in partitions:
+            by_topic[topic].append(partition)
+        answer = await self._ask_coordinator(
+            AddPartitionsToTxnRequest(self._id, self._producer, self.epoch, list(by_topic.items()))
+        )
+        refused = [(code, topic, row) for topic, rows in answer.errors for row, code in rows if code]
+        for code, topic, partition in sorted(refused, key=lambda each: each[0] == NOT_ATTEMPTED):
+            self._check(code, f"transaction of producer {self._id} on {topic}-{partition}")
+
+    async def _end(self) -> None:
+        """Sent once, whatever comes of it: a second one could commit what another has begun since."""
+        answer = await self._ask_coordinator(EndTxnRequest(self._id, self._producer, self.epoch, COMMIT))
+        self._check(answer.error_code, f"commit of producer {self._id}")
+
+    async def _ask_coordinator(self, request: Any) -> Any:
+        if self._coordinator is None:
+            self._coordinator = await self._cluster.coordinator(self._id)
+        return await self._cluster.ask(self._coordinator, request, coordinator=True)
+
+    def _check(self, code: int, what: str) -> None:
+        try:
+            check(code, what)
+        except (CoordinatorNotAvailableError, NotCoordinatorError):
+            self._coordinator = None
+            raise
