@@ -1,4 +1,4 @@
-"""Durations as people write them: `250ms`, `5s`, `5min`, `24h`, `90d`; inside the program they are whole milliseconds."""
+"""Durations as people write them: `250ms`, `5s`, `5min`, `24h`, `90d`; inside the program, whole milliseconds."""
 
 import re
 from typing import Final
@@ -30,7 +30,7 @@ _MEANT: Final = {
 
 
 def parse_duration(text: str) -> int:
-    """Milliseconds of a whole number and its unit; ValueError that says what is wrong and, if it can, what was meant."""
+    """Milliseconds of a whole number and its unit; ValueError that says what is wrong and what was meant."""
     form = _FORM.fullmatch(text.strip())
     if form is None:
         units = ", ".join(UNITS)
