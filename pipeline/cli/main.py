@@ -21,6 +21,8 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "dev": Command("pipeline.cli.dev", "A real Kafka and Redis on this machine, without Docker."),
+    "ingest": Command("pipeline.cli.ingest", "Send the rows of files as raw events."),
+    "topics": Command("pipeline.cli.topics", "Make the topics on Kafka, compare and list them."),
 }
 
 
