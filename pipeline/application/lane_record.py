@@ -30,10 +30,13 @@ class CommandTally(msgspec.Struct):
 
 
 class ModelMark(msgspec.Struct, frozen=True):
-    """Which rules decided: version and fingerprint of a journey."""
+    """Which rules decided: version and fingerprint of a journey, the layout of what it counts, its stages and timers."""
 
     version: int
     fingerprint: str
+    shape: str
+    stages: list[str]
+    timers: list[str]
 
 
 class Breaker(msgspec.Struct, frozen=True):
@@ -63,7 +66,7 @@ class LaneRecord(msgspec.Struct):
     """Everything of a lane that is not in a profile. Offsets are the next to read; times ms.
 
     `emitted`: counts by journey and kind. `dead`: dead letters by reason. `stages`: customers by journey and stage.
-    `punctuation`: by topic, the event time up to which everything is sent (with `clock: event`).
+    `control`: the offset behind the newest resume or skip that was obeyed while the lane stood. `punctuation`: by topic, the event time up to which everything is sent (with `clock: event`).
     """
 
     application: str
@@ -81,6 +84,7 @@ class LaneRecord(msgspec.Struct):
     models: dict[str, ModelMark] = {}
     code: str = ""
     breaker: Breaker | None = None
+    control: int = 0
     skipped: list[Skip] = []
     truncated: int = 0
     unclassified: int = 0
@@ -100,6 +104,11 @@ def encode_lane(record: LaneRecord) -> bytes:
 def decode_lane(data: bytes) -> LaneRecord:
     """The record; msgspec.ValidationError if the bytes are none."""
     return _decode(data)
+
+
+def copy_lane(record: LaneRecord) -> LaneRecord:
+    """A record of its own, so that what a batch adds is seen by nobody before it is committed."""
+    return decode_lane(encode_lane(record))
 
 
 def first_lane_record(application: str, partitions: int) -> LaneRecord:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from pipeline.application.intake import Source
 from pipeline.application.ports import Fetched, Record
@@ -12,7 +12,7 @@ class InputQueue:
     """What one input has handed out and the lane has not taken. Only what joins on to the next position gets in.
 
     `reached`: the position after the last record or marker queued, None until the lane has sought.
-    `position`: the one after the last taken.
+    `position`: the one after the last taken. `caught_up`: the log had nothing behind `reached` when last fetched.
     """
 
     def __init__(self, source: Source) -> None:
@@ -20,6 +20,7 @@ class InputQueue:
         self.reached: int | None = None
         self.position = 0
         self.queued = 0
+        self.caught_up = False
         self._runs: deque[tuple[Sequence[Record], int]] = deque()
         self._head = 0
 
@@ -28,6 +29,7 @@ class InputQueue:
         self._runs.clear()
         self._head = 0
         self.queued = 0
+        self.caught_up = False
         self.reached = position
         if position is not None:
             self.position = position
@@ -35,10 +37,13 @@ class InputQueue:
     def offer(self, fetched: Fetched) -> bool:
         """Queues what joins on. False: there is a hole before it, so the input must be sought again."""
         reached = self.reached
-        if reached is None or fetched.end <= reached:
+        if reached is None or fetched.end < reached:
             return True
         if fetched.start > reached:
             return False
+        self.caught_up = fetched.caught_up
+        if fetched.end == reached:
+            return True
         records = fetched.records
         if fetched.start < reached:
             records = [record for record in records if record.offset >= reached]
@@ -88,11 +93,10 @@ class Merge:
     def ready(self) -> bool:
         return any(queue.queued for queue in self.queues.values())
 
-    def missing(self, caught_up: Callable[[str, int], bool]) -> bool:
+    def missing(self) -> bool:
         """Whether an input has nothing queued although its log may have something older than what the others have."""
         return any(
-            not queue.queued and queue.reached is not None and not caught_up(topic, queue.reached)
-            for topic, queue in self.queues.items()
+            not queue.queued and queue.reached is not None and not queue.caught_up for queue in self.queues.values()
         )
 
     def take(self, most: int) -> list[tuple[Source, Sequence[Record]]]:

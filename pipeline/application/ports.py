@@ -87,12 +87,6 @@ class Inputs(Protocol):
     def resume(self, topic: str, partition: int) -> None:
         """Fetches on after the adapter paused a partition whose lane had `Backlog.full`; keeps the position."""
 
-    def caught_up(self, topic: str, partition: int, position: int) -> bool:
-        """Whether the newest answer of the broker said that nothing readable stands at or behind `position`.
-
-        An idle partition is never handed out, so a lane asks here before it waits for it. Called in the main loop.
-        """
-
     async def log_starts(self, topics: Sequence[str], partition: int) -> Mapping[str, int]:
         """The first offset that each log still has."""
 

@@ -1,0 +1,239 @@
+"""A lane while it is held: batches through the fold, one transaction each, and the table after the commit.
+
+Everything in here is true only as long as no doubt has come up; then the whole of it is dropped.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+import structlog
+
+from pipeline.application import lane_record
+from pipeline.application.breaker import BreakerGauge
+from pipeline.application.intake import Arrival, Batch, Source
+from pipeline.application.lane_record import LaneRecord, copy_lane, encode_lane
+from pipeline.application.ports import Entry, Outgoing, Record, Table, TableWrite, Writer
+from pipeline.application.settings import LanePorts, LaneSettings
+from pipeline.application.stitch import (
+    SLICE,
+    Effects,
+    FoldRaised,
+    Stitch,
+    TimerRaised,
+    Written,
+    bring_up_to_date,
+    write_out,
+)
+from pipeline.application.taking import place
+from pipeline.domain.profile import Profile
+
+log = structlog.get_logger(__name__)
+
+DUE_AT_ONCE = 2_000
+"""How many customers' timers are looked at in one batch."""
+
+
+class Tripped(Exception):
+    """The breaker opens: nothing of the batch was written."""
+
+
+class Hold:
+    """`record` and `position` are those of the last committed transaction, `earliest` the next score in the index."""
+
+    def __init__(
+        self,
+        partition: int,
+        settings: LaneSettings,
+        ports: LanePorts,
+        stitch: Stitch,
+        gauge: BreakerGauge,
+        writer: Writer,
+        table: Table,
+        record: LaneRecord,
+        position: bytes,
+        world: str,
+        earliest: int | None,
+    ) -> None:
+        self._partition = partition
+        self._settings = settings
+        self._ports = ports
+        self._stitch = stitch
+        self._gauge = gauge
+        self._writer = writer
+        self._table = table
+        self.record = record
+        self.position = position
+        self.world = world
+        self.earliest = earliest
+        self._cache: dict[str, Profile] = {}
+
+    async def fold(
+        self,
+        runs: Sequence[tuple[Source, Sequence[Record]]],
+        positions: Mapping[str, int],
+        watermark: int | None,
+    ) -> None:
+        """Takes the records and what is due, and commits; `positions` is where the inputs stand behind them.
+
+        Raises Doubt, after which the hold must be dropped, or Tripped, after which it stands where it stood.
+        """
+        batch = Batch()
+        for source, records in runs:
+            for first in range(0, len(records), SLICE):
+                self._stitch.intake.take(source, records[first : first + SLICE], batch)
+                await asyncio.sleep(0)
+        timers = watermark is not None and self.earliest is not None and watermark >= self.earliest
+        effects = await self._settle_bugs(batch, watermark, timers)
+        written = write_out(effects, self._ports.clock.now())
+        await asyncio.sleep(0)
+        record = copy_lane(self.record)
+        bring_up_to_date(record, batch, effects)
+        record.next = dict(positions)
+        record.watermark = watermark
+        await self._commit(record, written, batch, effects)
+        self._keep(effects)
+        if timers:
+            self.earliest = await self._table.earliest()
+        self._gauge.folded(self._ports.clock.monotonic(), len(batch.arrivals))
+        self._ports.metrics.observe("batch_events", len(batch.arrivals))
+
+    async def note(self, change: Callable[[LaneRecord], None]) -> None:
+        """Commits a change of the lane record alone."""
+        self._cache.clear()
+        record = copy_lane(self.record)
+        change(record)
+        await self._table.load((), self.position)
+        await self._commit(record, Written([], [], [], []), Batch(), Effects())
+
+    async def _settle_bugs(self, batch: Batch, watermark: int | None, timers: bool) -> Effects:
+        """Folds, and folds again without what raised, until nothing raises."""
+        parked: dict[str, str] = {}
+        while True:
+            effects = Effects()
+            for tally in batch.counts.values():
+                tally.folded = tally.duplicate = tally.late = 0
+            try:
+                await self._fold_once(batch, watermark, timers, parked, effects)
+                return effects
+            except FoldRaised as raised:
+                self._forget(effects)
+                self._isolate(raised, batch)
+            except TimerRaised as raised:
+                self._forget(effects)
+                parked[raised.key] = str(raised)
+                log.error("timers.parked", lane=self._partition, why=str(raised)[:200])
+                self._count_raise(raised.key)
+
+    async def _fold_once(
+        self, batch: Batch, watermark: int | None, timers: bool, parked: Mapping[str, str], effects: Effects
+    ) -> None:
+        profiles = await self._load(batch.arrivals)
+        for _ in self._stitch.fold(batch.arrivals, profiles, watermark, batch, effects):
+            await asyncio.sleep(0)
+        due: dict[str, None] = {}
+        if watermark is not None:
+            due = {key: None for key, at in effects.feed.due.items() if at is not None and at <= watermark}
+        if timers and watermark is not None:
+            found = await self._table.due(watermark, DUE_AT_ONCE)
+            due |= {field.decode(): None for field, _ in found}
+            absent = [key for key in due if key not in profiles and key not in self._cache]
+            if absent:
+                loaded = await self._table.load([key.encode() for key in absent], self.position)
+                for key, data in zip(absent, loaded, strict=True):
+                    self._cache[key] = self._stitch.load(key, data, 0)
+            profiles |= {key: self._cache[key] for key in due if key not in profiles}
+        for key, why in parked.items():
+            due.pop(key, None)
+            self._stitch.park(profiles[key], why, effects)
+        if due and watermark is not None:
+            for _ in self._stitch.let_time_pass(list(due), profiles, watermark, effects):
+                await asyncio.sleep(0)
+
+    async def _load(self, arrivals: Sequence[Arrival]) -> dict[str, Profile]:
+        """The profiles of everybody in the batch; reading the table also guards the write that follows."""
+        cache = self._cache
+        first: dict[str, int] = {}
+        for arrival in arrivals:
+            if arrival.key not in first:
+                first[arrival.key] = arrival.event.appended
+        absent = [key for key in first if key not in cache]
+        began = self._ports.clock.monotonic()
+        loaded = await self._table.load([key.encode() for key in absent], self.position)
+        metrics = self._ports.metrics
+        metrics.observe("table_load_seconds", self._ports.clock.monotonic() - began)
+        metrics.increment("cache_lookups_total", len(first) - len(absent), "hit")
+        metrics.increment("cache_lookups_total", len(absent), "miss")
+        for key, data in zip(absent, loaded, strict=True):
+            cache[key] = self._stitch.load(key, data, first[key])
+        return {key: cache[key] for key in first}
+
+    async def _commit(self, record: LaneRecord, written: Written, batch: Batch, effects: Effects) -> None:
+        topics, partition, clock = self._settings.topics, self._partition, self._ports.clock
+        record.owner = self._settings.owner
+        record.code = self._settings.code
+        lane = encode_lane(record)
+        changelog: list[Entry] = [(key, value, ()) for key, value in written.profiles]
+        changelog.append((lane_record.KEY, lane, ()))
+        outgoing = [
+            Outgoing(topics.transitions, partition, written.transitions),
+            Outgoing(topics.signals, partition, written.signals),
+            Outgoing(topics.customers, partition, written.customers),
+            Outgoing(topics.dead_letters, partition % self._settings.dead_letter_partitions, batch.dead),
+            *(Outgoing(topics.events, home, entries) for home, entries in batch.routed.items()),
+            Outgoing(topics.profiles, partition, changelog),
+        ]
+        began = clock.monotonic()
+        offsets = await self._writer.commit([out for out in outgoing if out.entries])
+        committed = clock.monotonic()
+        position = place(self.world, offsets[topics.profiles, partition])
+        fields: dict[bytes, bytes | None] = dict(written.profiles)
+        fields[lane_record.KEY] = lane
+        due = {key.encode(): at for key, at in effects.feed.due.items()}
+        await self._table.apply(position, TableWrite(fields, due))
+        metrics = self._ports.metrics
+        metrics.observe("transaction_seconds", committed - began)
+        metrics.observe("table_apply_seconds", clock.monotonic() - committed)
+        self.record, self.position = record, position
+        scores = [at for at in effects.feed.due.values() if at is not None]
+        if scores:
+            self.earliest = min(scores) if self.earliest is None else min(self.earliest, *scores)
+
+    def _keep(self, effects: Effects) -> None:
+        """The newest profiles stay in memory, up to this lane's share."""
+        cache = self._cache
+        for key, profile in effects.touched.items():
+            cache.pop(key, None)
+            cache[key] = profile
+        surplus = len(cache) - self._ports.cache_share()
+        if surplus > 0:
+            for key in [key for key, _ in zip(cache, range(surplus), strict=False)]:
+                del cache[key]
+
+    def _forget(self, effects: Effects) -> None:
+        """What an attempt touched, and what it was about to, is read again."""
+        self._cache.clear()
+        effects.touched.clear()
+
+    def _isolate(self, raised: FoldRaised, batch: Batch) -> None:
+        arrival = raised.arrival
+        batch.arrivals = [other for other in batch.arrivals if other is not arrival]
+        batch.counts[arrival.channel].dead += 1
+        self._stitch.intake.bury(arrival.source, arrival.record, "fold_error", raised, batch, raised.trace)
+        log.error(
+            "event.isolated",
+            lane=self._partition,
+            at=f"{arrival.source.topic}-{self._partition}@{arrival.record.offset}",
+            why=str(raised)[:200],
+        )
+        self._count_raise(arrival.key)
+
+    def _count_raise(self, key: str) -> None:
+        reason = self._gauge.raised(self._ports.clock.monotonic(), key)
+        if reason is not None:
+            self._cache.clear()
+            raise Tripped(reason)
+
+    async def close(self) -> None:
+        with suppress(Exception):
+            await self._table.close()

@@ -1,0 +1,101 @@
+"""The tick of a worker: proves the progress of its lanes, publishes it, and reads everybody's into the watermark."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import structlog
+
+from pipeline.application.metrics import Metrics
+from pipeline.application.ports import Clock, Doubt, ProgressLog, ProgressRecord
+from pipeline.application.progress import Watermark
+
+log = structlog.get_logger(__name__)
+
+
+class TickingLane(Protocol):
+    """What the keeper needs of a lane."""
+
+    @property
+    def partition(self) -> int: ...
+    def progress_record(self) -> ProgressRecord: ...
+    def ticked(self, ticked_at: int, offset: int, ends: Mapping[str, int | None]) -> None: ...
+    def watermark_rose(self) -> None: ...
+
+
+class Keeper:
+    """One a worker. `lanes` are those here now, `topics` the inputs whose ends are asked for."""
+
+    def __init__(
+        self,
+        progress: ProgressLog,
+        watermark: Watermark,
+        clock: Clock,
+        metrics: Metrics,
+        lanes: Callable[[], Sequence[TickingLane]],
+        topics: Sequence[str],
+        tick: float,
+        event_clock: bool,
+    ) -> None:
+        self._progress = progress
+        self._watermark = watermark
+        self._clock = clock
+        self._metrics = metrics
+        self._lanes = lanes
+        self._topics = tuple(topics)
+        self._tick = tick
+        self._event_clock = event_clock
+
+    async def tick_on(self) -> None:
+        """Ticks until cancelled; a broker that is away costs ticks, not the worker."""
+        while True:
+            began = self._clock.monotonic()
+            try:
+                await self.tick()
+            except Doubt as doubt:
+                log.warning("tick.failed", detail=str(doubt)[:300])
+            await self._clock.sleep(max(0.05, self._tick - (self._clock.monotonic() - began)))
+
+    async def read_on(self) -> None:
+        """Reads what all lanes say until cancelled; the watermark follows at once."""
+        while True:
+            try:
+                await self.read()
+            except Doubt as doubt:
+                log.warning("progress.unread", detail=str(doubt)[:300])
+                await self._clock.sleep(self._tick)
+
+    async def tick(self) -> None:
+        """One round: records out, ends after their acknowledgement, everybody's records in."""
+        lanes = list(self._lanes())
+        said = [lane.progress_record() for lane in lanes]
+        for record in said:
+            if record.world:
+                self._watermark.enter(record.world)
+        ticks = await asyncio.gather(*(self._progress.publish(record) for record in said))
+        if lanes:
+            wanted = [(topic, lane.partition) for lane in lanes for topic in self._topics]
+            ends = await self._progress.ends(wanted)
+            for lane, (ticked_at, offset) in zip(lanes, ticks, strict=True):
+                lane.ticked(ticked_at, offset, {topic: ends.get((topic, lane.partition)) for topic in self._topics})
+        for lane, record in zip(lanes, said, strict=True):
+            self._show(str(lane.partition), record)
+
+    async def read(self) -> None:
+        """Takes what is new on the topic, waiting a moment for it; wakes the lanes if the watermark rose."""
+        before = self._watermark.value
+        for offset, record in await self._progress.read():
+            self._watermark.observe(offset, record)
+        value = self._watermark.value
+        if value is None:
+            return
+        if value != before:
+            for lane in self._lanes():
+                lane.watermark_rose()
+            self._metrics.set("watermark_timestamp_seconds", value / 1000)
+        if not self._event_clock:
+            self._metrics.set("watermark_delay_seconds", max(0.0, (self._clock.now() - value) / 1000))
+
+    def _show(self, lane: str, record: ProgressRecord) -> None:
+        if record.raw is not None:
+            self._metrics.set("lane_progress_timestamp_seconds", record.raw / 1000, lane)

@@ -1,0 +1,557 @@
+"""A lane: everything that one partition number owns, and the protocol that loses and doubles nothing.
+
+    take      prove membership, fence, replay, bring the table in step, seek
+    work      batch in -> fold -> one transaction -> table, after the commit
+    doubt     drop what is uncertain, back off, take again
+
+The lane record, last in every transaction, is the only truth about the position. docs/guarantees.md says why.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import structlog
+
+from pipeline.application.breaker import BreakerGauge
+from pipeline.application.control import find_order
+from pipeline.application.hold import Hold, Tripped
+from pipeline.application.lane_record import Breaker, LaneRecord, Skip, first_lane_record
+from pipeline.application.merge import Merge
+from pipeline.application.models import marks, refuse
+from pipeline.application.ports import (
+    Abandoned,
+    Doubt,
+    Fenced,
+    Fetched,
+    KafkaDoubt,
+    LaneReport,
+    ProgressRecord,
+    Table,
+    TableDoubt,
+    Writer,
+)
+from pipeline.application.progress import LaneProgress, Watermark, punctuated
+from pipeline.application.settings import LanePorts, LaneSettings
+from pipeline.application.stitch import Stitch
+from pipeline.application.taking import Standing, stand
+from pipeline.domain.compile import Journey
+
+log = structlog.get_logger(__name__)
+
+State = Literal["new", "taking", "running", "waiting", "parked", "stopped"]
+
+BACK_OFF = (0.1, 2.0)
+"""First and longest wait after a doubt, in seconds."""
+
+MEMBERSHIP_WAIT = 0.5
+IDLE_CHECK = 0.02
+
+
+class Lane:
+    """Implements ports.LaneHandle. `watermark` is shared by the lanes of a process."""
+
+    def __init__(
+        self,
+        partition: int,
+        settings: LaneSettings,
+        ports: LanePorts,
+        stitch: Stitch,
+        journeys: Sequence[Journey],
+        watermark: Watermark,
+    ) -> None:
+        self._partition = partition
+        self._settings = settings
+        self._ports = ports
+        self._stitch = stitch
+        self._watermark = watermark
+        self._models = marks(journeys)
+        self._raw = tuple(source.topic for source in settings.sources if source.kind == "raw")
+        self._merge = Merge(settings.sources)
+        self._writer: Writer | None = None
+        self._table: Table | None = None
+        self._hold: Hold | None = None
+        self._taking: asyncio.Task[Standing] | None = None
+        self._progress = self._new_progress()
+        self._gauge = BreakerGauge(settings.breaker)
+        self._fenced_at: list[float] = []
+        self._attempts = 0
+        self._doubts = 0
+        self._wake = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._generation = -1
+        self._seeking: set[str] = set()
+        self._full: dict[str, bool] = {}
+        self._missing_since: float | None = None
+        self._state: State = "new"
+        self._reason = ""
+        self._detail = ""
+        self._since = self._moved = ports.clock.monotonic()
+
+    # ------------------------------------------------------------------ the worker's side
+
+    @property
+    def partition(self) -> int:
+        return self._partition
+
+    def offer(self, fetched: Fetched) -> None:
+        queue = self._merge.queues.get(fetched.topic)
+        if queue is None:
+            return
+        if not queue.offer(fetched):
+            self._seeking.add(fetched.topic)
+        self._full[fetched.topic] = queue.queued >= self._settings.queue
+        self._wake.set()
+
+    def lost(self, fetched: Fetched) -> None:
+        queue = self._merge.queues.get(fetched.topic)
+        if queue is not None and queue.reached is not None and fetched.end > queue.reached:
+            self._seeking.add(fetched.topic)
+            self._wake.set()
+
+    def full(self, topic: str) -> bool:
+        return self._full.get(topic, False)
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._wake.set()
+
+    @property
+    def _stopping(self) -> bool:
+        return self._stop.is_set()
+
+    def report(self) -> LaneReport:
+        hold = self._hold
+        return LaneReport(
+            partition=self._partition,
+            generation=self._generation,
+            state=self._state,
+            reason=self._reason,
+            detail=self._detail,
+            since=self._since,
+            moved=self._moved,
+            queued=sum(queue.queued for queue in self._merge.queues.values()),
+            next={} if hold is None else hold.record.next,
+            position="" if hold is None else hold.position.decode(),
+            watermark=None if hold is None else hold.record.watermark,
+        )
+
+    async def release(self) -> None:
+        await self._drop(Doubt())
+        self._ports.metrics.forget(self._partition)
+        self._set("stopped")
+
+    async def run(self, generation: int) -> None:
+        self._generation = generation
+        self._stop.clear()
+        self._progress = self._new_progress()
+        while not self._stopping:
+            try:
+                hold = self._hold or await self._take()
+                if hold is not None:
+                    await self._ports.inputs.flowing()
+                    await self._work(hold)
+            except Doubt as doubt:
+                await self._settle(doubt)
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    await self._drop(Doubt())
+                    raise
+                # Nobody cancelled this task: a client library let its own cancellation escape.
+                await self._settle(KafkaDoubt("a client was cancelled from within"))
+            except Abandoned:
+                await self._drop(Doubt())
+                raise
+            except Exception as error:  # a bug of ours in the lane: the state in memory is not to be trusted
+                log.exception("lane.bug", lane=self._partition)
+                await self._settle(KafkaDoubt(f"{type(error).__name__}: {error}"))
+        self._silence()
+        self._set("parked")
+
+    # ------------------------------------------------------------------ taking and doubts
+
+    async def _take(self) -> Hold | None:
+        """The lane in hand; None if asked to stop, and the take then goes on in the background."""
+        self._set("taking", "replaying")
+        if self._taking is None:
+            self._taking = asyncio.create_task(self._take_all(), name=f"take lane {self._partition}")
+        taking = self._taking
+        began = self._ports.clock.monotonic()
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((taking, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+        if not taking.done():
+            return None
+        self._taking = None
+        standing = taking.result()
+        hold = self._hold = await self._accept(standing)
+        self._ports.metrics.increment("lane_replayed_records_total", standing.replayed, str(self._partition))
+        log.info(
+            "lane.taken",
+            lane=self._partition,
+            generation=self._generation,
+            position=standing.position.decode(),
+            replayed=standing.replayed,
+            how=standing.how,
+            seconds=round(self._ports.clock.monotonic() - began, 3),
+        )
+        return hold
+
+    async def _take_all(self) -> Standing:
+        ports, settings = self._ports, self._settings
+        why = await ports.inputs.confirm_membership(self._generation)
+        if why is not None:
+            raise KafkaDoubt(f"not a member: {why}")
+        if self._writer is None:
+            writer = ports.new_writer()
+            self._writer = writer
+            await writer.start()
+        if self._table is not None:
+            await self._table.close()
+        self._table = ports.new_table()
+        await self._table.open()
+        self._attempts += 1
+        attempt = f"{settings.owner}.{self._attempts}"
+        standing = await asyncio.wait_for(
+            stand(ports.changelog, self._table, self._partition, attempt, settings.oldest_ms, ports.clock.now()),
+            settings.take,
+        )
+        self._earliest = await self._table.earliest()
+        return standing
+
+    def _accept(self, standing: Standing) -> None:
+        settings = self._settings
+        record = standing.record or first_lane_record(settings.application, settings.partitions)
+        if record.partitions != settings.partitions:
+            raise Abandoned(
+                f"lane {self._partition} was begun with {record.partitions} partitions, the settings say "
+                f"{settings.partitions}: another number is another app_id and a replay of the input"
+            )
+        refused = refuse(record.models, self._models)
+        if refused is not None:
+            raise Abandoned(f"lane {self._partition}: {refused}")
+        breaker = record.breaker
+        if breaker is not None and (breaker.code != settings.code or breaker.models != self._models):
+            log.info("lane.breaker_closed", lane=self._partition, why="another version of the code or of a model")
+            record.breaker = None
+        record.models = self._models
+        earliest = await table.earliest()
+        self._gauge.reset()
+        self._ports.metrics.publish(self._partition, record)
+        return Hold(
+            self._partition,
+            settings,
+            self._ports,
+            self._stitch,
+            self._gauge,
+            writer,
+            table,
+            record,
+            standing.position,
+            standing.world,
+            earliest,
+        )
+
+    async def _settle(self, doubt: Doubt) -> None:
+        """The one path for every doubt: drop, back off, prove membership; the caller takes again."""
+        self._silence()
+        await self._drop(doubt)
+        self._doubts += 1
+        first, longest = BACK_OFF
+        wait = min(longest, first * 2 ** min(self._doubts - 1, 10)) * (0.5 + self._ports.clock.random() / 2)
+        self._set("waiting", doubt.reason, str(doubt))
+        level = log.info if self._stopping else log.warning
+        level("lane.doubt", lane=self._partition, reason=doubt.reason, detail=str(doubt)[:300], wait=round(wait, 2))
+        self._ports.metrics.increment("lane_doubts_total", 1, str(self._partition), doubt.reason)
+        if isinstance(doubt, Fenced):
+            self._count_fence(doubt)
+        await self._pause_all()
+        await self._rest(wait)
+        while not self._stopping:
+            why = await self._membership()
+            if why is None:
+                return
+            self._set("waiting", "membership", why)
+            await self._rest(MEMBERSHIP_WAIT)
+
+    def _count_fence(self, doubt: Fenced) -> None:
+        now = self._ports.clock.monotonic()
+        self._fenced_at = [at for at in self._fenced_at if at > now - 60] + [now]
+        if len(self._fenced_at) > self._settings.fences:
+            raise Abandoned(
+                f"lane {self._partition} was fenced {len(self._fenced_at)} times within a minute: another application "
+                f"uses the transactional id {self._settings.application}-{self._partition} ({doubt})"
+            )
+
+    async def _membership(self) -> str | None:
+        try:
+            return await self._ports.inputs.confirm_membership(self._generation)
+        except Doubt as doubt:
+            return str(doubt)
+
+    async def _drop(self, doubt: Doubt) -> None:
+        """Forgets everything that is not known to be committed; a doubt about the table leaves the writer its fence."""
+        self._hold = None
+        taking, self._taking = self._taking, None
+        if taking is not None and not taking.done():
+            taking.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await taking
+        writer, table = self._writer, self._table
+        self._table = None
+        if table is not None:
+            await table.close()
+        if writer is not None and not isinstance(doubt, TableDoubt):
+            self._writer = None
+            await writer.close()
+
+    def _silence(self) -> None:
+        """Nothing that still comes in is taken until the inputs are sought again."""
+        for queue in self._merge.queues.values():
+            queue.restart(None)
+        self._full.clear()
+        self._seeking.clear()
+
+    async def _pause_all(self) -> None:
+        for topic in self._merge.queues:
+            try:
+                await self._ports.inputs.pause(topic, self._partition)
+            except Doubt:
+                return
+
+    # ------------------------------------------------------------------ work
+
+    async def _work(self, hold: Hold) -> None:
+        await self._seek_inputs(hold)
+        while not self._stopping:
+            if hold.record.breaker is not None:
+                await self._wait_for_resume(hold, hold.record.breaker)
+                continue
+            if self._seeking:
+                await self._seek_again()
+            if not self._merge.ready():
+                self._read_nothing(hold)
+                if not self._timers_due(hold):
+                    await self._sleep()
+                    continue
+            elif await self._waited_for_older():
+                continue
+            self._missing_since = None
+            self._set("running")
+            try:
+                await self._batch(hold)
+            except Tripped as tripped:
+                await self._open_breaker(hold, str(tripped))
+
+    async def _seek_inputs(self, hold: Hold) -> None:
+        """Every input from the lane record on; what retention took unread is never passed over silently."""
+        inputs, topics = self._ports.inputs, list(self._merge.queues)
+        starts = await inputs.log_starts(topics, self._partition)
+        for topic in topics:
+            position = hold.record.next.get(topic, starts[topic])
+            if position < starts[topic]:
+                position = await self._wait_for_skip(hold, topic, position)
+            hold.record.next[topic] = position
+        self._silence()
+        for topic in topics:
+            self._merge.queues[topic].restart(hold.record.next[topic])
+            await inputs.seek(topic, self._partition, hold.record.next[topic])
+        self._set("running")
+
+    async def _seek_again(self) -> None:
+        """Some of what was fetched never got here: the inputs with a hole are read again from where the lane is."""
+        topics, self._seeking = sorted(self._seeking), set()
+        starts = await self._ports.inputs.log_starts(topics, self._partition)
+        for topic in topics:
+            reached = self._merge.queues[topic].reached
+            if reached is None:
+                continue
+            if starts[topic] > reached:
+                raise KafkaDoubt(f"{topic}-{self._partition}: retention passed the lane at {reached}")
+            log.info("lane.sought_again", lane=self._partition, topic=topic, position=reached)
+            await self._ports.inputs.seek(topic, self._partition, reached)
+
+    async def _batch(self, hold: Hold) -> None:
+        runs = self._merge.take(self._settings.most)
+        for source, _ in runs:
+            topic = source.topic
+            if self._full.get(topic) and self._merge.queues[topic].queued <= self._settings.queue // 2:
+                self._full[topic] = False
+                self._ports.inputs.resume(topic, self._partition)
+        await hold.fold(runs, self._merge.positions(), self._value(hold))
+        self._doubts = 0
+        self._moved = self._ports.clock.monotonic()
+        appended = {source.topic: records[-1].timestamp for source, records in runs}
+        self._progress.committed(hold.record.next, appended)
+        self._ports.metrics.publish(self._partition, hold.record)
+
+    def _value(self, hold: Hold) -> int | None:
+        """The highest watermark that this lane knows: it never steps back, not even over a restart."""
+        known, used = self._watermark.value, hold.record.watermark
+        if known is None or used is None:
+            return used if known is None else known
+        return max(known, used)
+
+    def _timers_due(self, hold: Hold) -> bool:
+        value = self._value(hold)
+        return value is not None and hold.earliest is not None and value >= hold.earliest
+
+    async def _waited_for_older(self) -> bool:
+        """Waits a moment, at most `merge_wait` in all, for an input that may have older records than those here."""
+        if not self._merge.missing():
+            return False
+        now = self._ports.clock.monotonic()
+        if self._missing_since is None:
+            self._missing_since = now
+        if now - self._missing_since >= self._settings.merge_wait:
+            return False
+        await self._rest(IDLE_CHECK)
+        return True
+
+    def _read_nothing(self, hold: Hold) -> None:
+        """Markers and aborted records move the position too, and there is nothing to commit about them."""
+        positions = self._merge.positions()
+        if positions != hold.record.next:
+            hold.record.next = positions
+            self._moved = self._ports.clock.monotonic()
+        self._progress.committed(positions, {})
+
+    # ------------------------------------------------------------------ standing still until a person says otherwise
+
+    async def _open_breaker(self, hold: Hold, why: str) -> None:
+        commands = self._merge.queues[self._settings.topics.commands]
+        after = max(hold.record.control, commands.reached or 0)
+        breaker = Breaker(why, self._ports.clock.now(), self._settings.code, self._models, after)
+        log.error("lane.breaker_open", lane=self._partition, why=why, mend=f"journey lane resume --lane {self._partition}")
+
+        def remember(record: LaneRecord) -> None:
+            record.breaker = breaker
+
+        await hold.note(remember)
+        self._ports.metrics.publish(self._partition, hold.record)
+
+    async def _wait_for_resume(self, hold: Hold, breaker: Breaker) -> None:
+        self._set("waiting", "breaker", breaker.reason)
+        commands = await self._look_at_commands(hold)
+        while not self._stopping:
+            order = find_order(self._merge.queues[commands].records(), "resume", self._partition, breaker.after)
+            if order is not None:
+                offset, command = order
+                log.info("lane.resumed", lane=self._partition, why=command.reason)
+
+                def forget(record: LaneRecord, behind: int = offset + 1) -> None:
+                    record.breaker = None
+                    record.control = behind
+
+                await hold.note(forget)
+                self._gauge.reset()
+                await self._seek_inputs(hold)
+                return
+            await self._sleep()
+
+    async def _wait_for_skip(self, hold: Hold, topic: str, position: int) -> int:
+        """The position to go on at, once a person has given up what retention took."""
+        lane = self._partition
+        commands = await self._look_at_commands(hold)
+        while not self._stopping:
+            start = (await self._ports.inputs.log_starts([topic], lane))[topic]
+            self._set(
+                "waiting",
+                "retention",
+                f"{topic}-{lane}: positions {position} to {start} were deleted before they were read; "
+                f"give them up with: journey lane skip --lane {lane} --topic {topic} --reason ...",
+            )
+            order = find_order(self._merge.queues[commands].records(), "skip", lane, hold.record.control)
+            if order is not None and order[1].topic in (None, topic):
+                offset, command = order
+                skip = Skip(topic, position, start, command.reason, self._ports.clock.now())
+                log.warning("lane.skipped", lane=lane, topic=topic, start=position, end=start, why=command.reason)
+
+                def give_up(record: LaneRecord, skip: Skip = skip, behind: int = offset + 1) -> None:
+                    record.skipped = [*record.skipped, skip][-20:]
+                    record.next[skip.topic] = skip.end
+                    record.control = behind if command.topic else record.control
+
+                await hold.note(give_up)
+                return start
+            await self._sleep()
+        raise KafkaDoubt("asked to stop while waiting for a person")
+
+    async def _look_at_commands(self, hold: Hold) -> str:
+        """Reads only the commands from here on, without taking them; returns their topic."""
+        topic = self._settings.topics.commands
+        start = (await self._ports.inputs.log_starts([topic], self._partition))[topic]
+        self._silence()
+        await self._pause_all()
+        position = max(hold.record.next.get(topic, start), start)
+        self._merge.queues[topic].restart(position)
+        await self._ports.inputs.seek(topic, self._partition, position)
+        return topic
+
+    # ------------------------------------------------------------------ progress
+
+    def progress_record(self) -> ProgressRecord:
+        """What the lane can say of its progress now, and how it is."""
+        hold = self._hold
+        raw, holds, events, world = None, "", None, ""
+        if hold is not None:
+            world = world_of(self._settings.application, hold.world)
+            if hold.record.breaker is None:
+                raw, holds = punctuated(self._raw, hold.record.punctuation) if self._settings.event_clock else self._progress.raw()
+                events = self._progress.events()
+        owner, detail = self._settings.owner, self._detail
+        return ProgressRecord(self._partition, world, raw, events, owner, self._state, self._reason or detail, holds)
+
+    def ticked(self, ticked_at: int, offset: int, ends: Mapping[str, int | None]) -> None:
+        """A tick of this lane was acknowledged, and the ends of its inputs asked for after that."""
+        hold = self._hold
+        if hold is None:
+            return
+        self._progress.ticked(ticked_at, offset, ends)
+        self._progress.committed(hold.record.next, {})
+        lane = str(self._partition)
+        for topic, end in ends.items():
+            if end is not None:
+                self._ports.metrics.set("lane_lag_records", max(0, end - hold.record.next.get(topic, 0)), lane, topic)
+
+    def watermark_rose(self) -> None:
+        """The watermark that the lanes share has a new value."""
+        if self._hold is not None and self._timers_due(self._hold):
+            self._wake.set()
+
+    def _new_progress(self) -> LaneProgress:
+        raw = [source.topic for source in self._settings.sources if source.kind != "events"]
+        return LaneProgress(raw, self._settings.topics.events)
+
+    # ------------------------------------------------------------------ waiting
+
+    async def _sleep(self) -> None:
+        """Until something came in, timers may be due, or the lane is to stop."""
+        self._wake.clear()
+        if not self._stopping:
+            await self._wake.wait()
+
+    async def _rest(self, seconds: float) -> None:
+        """A pause that a stop cuts short."""
+        stopping = asyncio.create_task(self._stop.wait())
+        pause = asyncio.create_task(self._ports.clock.sleep(seconds))
+        try:
+            await asyncio.wait((stopping, pause), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            pause.cancel()
+
+    def _set(self, state: State, reason: str = "", detail: str = "") -> None:
+        if (state, reason) != (self._state, self._reason):
+            self._since = self._ports.clock.monotonic()
+            self._ports.metrics.lane_state(self._partition, state, reason)
+        self._state, self._reason, self._detail = state, reason, detail
+
+
+def world_of(application: str, changelog_id: str) -> str:
+    """What `journey.progress` records of one application on one changelog have in common."""
+    return f"{application}:{changelog_id}"

@@ -1,0 +1,62 @@
+"""What all lanes of an application share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.application.breaker import BreakerPolicy
+from pipeline.application.intake import Source
+from pipeline.application.metrics import Metrics
+from pipeline.application.ports import Changelog, Clock, Inputs, Table, Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Where a lane writes, with the configured prefix."""
+
+    transitions: str
+    signals: str
+    customers: str
+    profiles: str
+    events: str
+    commands: str
+    dead_letters: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSettings:
+    """Times in seconds unless the name says ms.
+
+    `owner`: this process, for people. `code`: the version of the program, which the breaker and parked timers remember.
+    `most`: events a batch. `queue`: records an input may have queued before it pauses. `merge_wait`: how long an empty
+    input that may have older records is waited for. `take`: the bound of a whole take. `oldest_ms`: how far behind a
+    table may be and still be rolled forward. `fences`: how often a minute a lane may be fenced before it gives up.
+    """
+
+    application: str
+    owner: str
+    code: str
+    partitions: int
+    topics: Topics
+    sources: tuple[Source, ...]
+    event_clock: bool
+    dead_letter_partitions: int = 1
+    most: int = 16_000
+    queue: int = 32_000
+    merge_wait: float = 1.0
+    take: float = 900.0
+    oldest_ms: int = 12 * 3_600_000
+    fences: int = 5
+    breaker: BreakerPolicy = BreakerPolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class LanePorts:
+    """The outside of one lane. `cache_share`: how many profiles it may keep in memory."""
+
+    inputs: Inputs
+    changelog: Changelog
+    clock: Clock
+    metrics: Metrics
+    new_writer: Callable[[], Writer]
+    new_table: Callable[[], Table]
+    cache_share: Callable[[], int]

@@ -1,0 +1,180 @@
+"""Bringing a lane's table in step with the changelog: the part of taking a lane that reads and fills."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import msgspec
+
+from pipeline.application import lane_record
+from pipeline.application.lane_record import LaneRecord, decode_lane
+from pipeline.application.ports import Changelog, Doubt, LogBounds, Record, Table, TableWrite
+
+CHUNK = 2_000
+"""Fields a write to the table, while it is rolled forward."""
+
+LOOK_BACK = (16, 20_000)
+"""Offsets from the end in which the last lane record is looked for before the whole log is read."""
+
+NOWHERE = b""
+"""The position of a lane that never committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a lane stands: its record (None if it never committed), its changelog position, and what it took to know.
+
+    `world`: the changelog topic's id.
+    """
+
+    record: LaneRecord | None
+    position: bytes
+    world: str
+    replayed: int
+    how: str
+
+
+class Broken(Doubt):
+    """The changelog does not end as every transaction does: with a lane record."""
+
+    reason = "replaying"
+
+
+class _Head(msgspec.Struct, array_like=True):
+    """The front of an encoded profile: all that the index of timers needs."""
+
+    key: str
+    epoch: int
+    strands: msgspec.Raw
+    positions: msgspec.Raw
+    indexed: int | None
+
+
+_decode_head = msgspec.msgpack.Decoder(_Head).decode
+
+
+def place(world: str, offset: int) -> bytes:
+    """A changelog position: the topic's id and the offset of a lane record."""
+    return f"{world}:{offset}".encode()
+
+
+def _offset(position: bytes | None, bounds: LogBounds) -> int | None:
+    """The offset in `position` if it lies in this very log."""
+    if position is None:
+        return None
+    world, _, offset = position.decode("utf-8", "replace").rpartition(":")
+    if world != bounds.topic_id or not offset.isdigit() or not bounds.start <= int(offset) < bounds.end:
+        return None
+    return int(offset)
+
+
+async def stand(changelog: Changelog, table: Table, partition: int, attempt: str, oldest: int, now: int) -> Standing:
+    """Replays what the table lacks and brings it to the last lane record; the writer must hold the fence already.
+
+    `oldest`: ms a table may be behind before deletions could be missed in a replay of its tail; `now` is wall-clock ms.
+    """
+    seen = await table.position()
+    bounds = await changelog.bounds(partition)
+    offset = _offset(seen, bounds)
+    if seen is not None and offset is not None:
+        standing = await _roll_forward(changelog, table, partition, seen, offset, bounds, now - oldest)
+        if standing is not None:
+            return standing
+    return await _rebuild(changelog, table, partition, attempt, seen, bounds)
+
+
+async def _roll_forward(
+    changelog: Changelog, table: Table, partition: int, seen: bytes, offset: int, bounds: LogBounds, oldest: int
+) -> Standing | None:
+    """From the table's own position, inclusive; None if that record is gone or too old, so the whole must be read."""
+    record: LaneRecord | None = None
+    position, replayed = seen, 0
+    fields: dict[bytes, bytes | None] = {}
+    async for records in changelog.replay(partition, offset, bounds.end):
+        for found in records:
+            replayed += 1
+            if record is None and (found.offset != offset or found.key != lane_record.KEY or found.timestamp < oldest):
+                return None
+            fields[found.key or b""] = found.value
+            if found.key == lane_record.KEY:
+                record = decode_lane(found.value or b"")
+                position = place(bounds.topic_id, found.offset)
+                if len(fields) >= CHUNK:
+                    await table.apply(position, _write(fields))
+                    await table.position()
+                    fields = {}
+    if record is None:
+        return None
+    if any(key != lane_record.KEY for key in fields) or position != seen:
+        await table.apply(position, _write(fields))
+    return Standing(record, position, bounds.topic_id, replayed, f"rolled forward from {offset}")
+
+
+async def _rebuild(
+    changelog: Changelog, table: Table, partition: int, attempt: str, seen: bytes | None, bounds: LogBounds
+) -> Standing:
+    """The whole log into keys of this attempt, which then take the table's place."""
+    last = await _last_lane_record(changelog, partition, bounds)
+    if last is None:
+        if seen is None:
+            return Standing(None, NOWHERE, bounds.topic_id, 0, "nothing in the changelog yet")
+        await table.rebuild(attempt, seen, NOWHERE, _nothing())
+        return Standing(None, NOWHERE, bounds.topic_id, 0, "emptied: the changelog has nothing")
+    position = place(bounds.topic_id, last.offset)
+    whole = _Whole(changelog, partition, bounds, last.offset)
+    await table.rebuild(attempt, seen, position, whole.content())
+    why = "no table" if seen is None else "it was of another log, older than it, or behind what was deleted"
+    return Standing(decode_lane(last.value or b""), position, bounds.topic_id, whole.replayed, f"rebuilt: {why}")
+
+
+async def _last_lane_record(changelog: Changelog, partition: int, bounds: LogBounds) -> Record | None:
+    """The newest committed lane record. Each transaction ends with one, so it mostly stands within the last offsets."""
+    start = bounds.end
+    for back in (*LOOK_BACK, bounds.end):
+        if start <= bounds.start:
+            break
+        start = max(bounds.start, bounds.end - back)
+        found: Record | None = None
+        async for records in changelog.replay(partition, start, bounds.end):
+            for record in records:
+                if record.key == lane_record.KEY:
+                    found = record
+        if found is not None:
+            return found
+    return None
+
+
+class _Whole:
+    """All committed records of a changelog partition as writes to a table; the last of a field wins."""
+
+    def __init__(self, changelog: Changelog, partition: int, bounds: LogBounds, last: int) -> None:
+        self._changelog = changelog
+        self._partition = partition
+        self._bounds = bounds
+        self._last = last
+        self.replayed = 0
+
+    async def content(self) -> AsyncIterator[TableWrite]:
+        newest = -1
+        async for records in self._changelog.replay(self._partition, self._bounds.start, self._bounds.end):
+            self.replayed += len(records)
+            if records:
+                newest = records[-1].offset
+            yield _write({record.key or b"": record.value for record in records})
+        if newest != self._last:
+            raise Broken(
+                f"the changelog of lane {self._partition} ends at {newest}, its lane record is at {self._last}"
+            )
+
+
+async def _nothing() -> AsyncIterator[TableWrite]:
+    return
+    yield
+
+
+def _write(fields: dict[bytes, bytes | None]) -> TableWrite:
+    """The fields with the scores that their profiles have in the index of timers."""
+    due: dict[bytes, int | None] = {}
+    for key, value in fields.items():
+        if not key.startswith(b"@"):
+            due[key] = None if value is None else _decode_head(value).indexed
+    return TableWrite(fields, due)

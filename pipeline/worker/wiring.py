@@ -1,0 +1,170 @@
+"""Where the parts of a worker come together: settings in, lanes and the tick beside them out."""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from pipeline import __version__
+from pipeline.adapters.http import HealthServer
+from pipeline.adapters.journey_files import load_models
+from pipeline.adapters.kafka.changelog import ChangelogReader
+from pipeline.adapters.kafka.connection import connection
+from pipeline.adapters.kafka.progress import ProgressTopic
+from pipeline.adapters.kafka.sender import home_partition
+from pipeline.adapters.kafka.topics import ensure_as_wanted
+from pipeline.adapters.kafka.writer import TransactionalWriter
+from pipeline.adapters.prometheus import PrometheusMetrics
+from pipeline.adapters.redis.check import ensure_fit
+from pipeline.adapters.redis.table import RedisTable
+from pipeline.application.breaker import BreakerPolicy
+from pipeline.application.intake import Intake, Limits, Source
+from pipeline.application.keeper import Keeper
+from pipeline.application.lane import Lane
+from pipeline.application.ports import LaneHandle
+from pipeline.application.progress import Watermark
+from pipeline.application.settings import LanePorts, LaneSettings, Topics
+from pipeline.application.stitch import Stitch
+from pipeline.config import Settings
+from pipeline.domain.compile import compile_journey
+from pipeline.domain.fold import Fold
+from pipeline.domain.touches import TouchTable
+from pipeline.worker.lanes import LaneSet
+from pipeline.worker.main import Surroundings, Wiring
+from pipeline.worker.system_clock import SystemClock
+
+
+def lane_settings(settings: Settings, owner: str, dead_letter_partitions: int) -> LaneSettings:
+    """The settings as the lanes take them."""
+    sources = [
+        Source(settings.topic(item.topic), "raw", item.channel, item.channel_field or "channel")
+        for item in settings.inputs
+    ]
+    sources.append(Source(settings.topic("journey.events"), "events"))
+    sources.append(Source(settings.topic("journey.commands"), "commands"))
+    breaker = settings.breaker
+    return LaneSettings(
+        application=settings.application,
+        owner=owner,
+        code=__version__,
+        partitions=settings.partitions,
+        topics=Topics(
+            transitions=settings.topic("journey.transitions"),
+            signals=settings.topic("journey.signals"),
+            customers=settings.topic("journey.customers"),
+            profiles=settings.topic("journey.profiles"),
+            events=settings.topic("journey.events"),
+            commands=settings.topic("journey.commands"),
+            dead_letters=settings.topic("journey.dlq"),
+        ),
+        sources=tuple(sources),
+        event_clock=settings.clock == "event",
+        dead_letter_partitions=dead_letter_partitions,
+        most=settings.max_batch_events,
+        queue=2 * settings.max_batch_events,
+        merge_wait=settings.merge_wait_s,
+        breaker=BreakerPolicy(breaker.customers, breaker.share, breaker.at_least),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The journeys and the touch table of the settings, compiled."""
+
+    table: TouchTable
+    fold: Fold
+
+
+def compile_rules(settings: Settings) -> Rules:
+    """Reads and compiles what the settings name; UserError that lists every mistake in the files."""
+    touches, specs = load_models(settings)
+    table = TouchTable(touches)
+    journeys = [compile_journey(spec, table.company) for spec in specs]
+    return Rules(table, Fold(journeys, table.company, settings.lateness, settings.recent_limit))
+
+
+def limits(settings: Settings) -> Limits:
+    """What an event may be. An event clock has no present, so nothing lies in its future."""
+    live = settings.clock == "live"
+    return Limits(
+        max_bytes=settings.max_event_bytes,
+        max_depth=settings.max_depth,
+        future_ms=settings.future if live else None,
+        old_ms=settings.lateness if live else None,
+        max_hops=settings.max_hops,
+    )
+
+
+@asynccontextmanager
+async def wire(around: Surroundings) -> AsyncIterator[Wiring]:
+    """Checks what the worker stands on, then gives it lanes, the tick, and its pages for machines."""
+    settings = around.settings
+    rules = compile_rules(settings)
+    metrics = PrometheusMetrics()
+    clock = SystemClock()
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    with HealthServer(settings.http_host, settings.http_port, around.health, metrics):
+        await ensure_fit(settings)
+        topics = await ensure_as_wanted(settings)
+        del topics
+        shared = lane_settings(settings, owner, settings.partitions)
+        watermark = Watermark(settings.partitions, settings.max_hops)
+        changelog = ChangelogReader(connection(settings, "changelog"), shared.topics.profiles)
+        progress = ProgressTopic(connection(settings, "progress"), settings.topic("journey.progress"), clock.now)
+        lanes: dict[int, Lane] = {}
+
+        def home(key: bytes) -> int:
+            return home_partition(key, settings.partitions)
+
+        def cache_share() -> int:
+            return max(1, settings.cache_profiles // max(1, len(lanes)))
+
+        def new_writer(partition: int) -> Callable[[], TransactionalWriter]:
+            def make() -> TransactionalWriter:
+                return TransactionalWriter(
+                    connection(settings, f"writer-{partition}"),
+                    settings.transactional_id(partition),
+                    settings.transaction_timeout_ms,
+                    clock.now,
+                )
+
+            return make
+
+        def make_lane(partition: int) -> LaneHandle:
+            intake = Intake(partition, rules.table, limits(settings), home, shared.event_clock)
+            ports = LanePorts(
+                inputs=around.inputs,
+                changelog=changelog,
+                clock=clock,
+                metrics=metrics,
+                new_writer=new_writer(partition),
+                new_table=lambda: RedisTable(
+                    settings.application, partition, settings.redis_url, settings.step_timeout_s
+                ),
+                cache_share=cache_share,
+            )
+            stitch = Stitch(rules.fold, intake, __version__)
+            lane = lanes[partition] = Lane(partition, shared, ports, stitch, rules.fold.journeys, watermark)
+            return lane
+
+        async def tick(here: LaneSet) -> None:
+            await keeper(here).tick_on()
+
+        async def read_progress(here: LaneSet) -> None:
+            await keeper(here).read_on()
+
+        def keeper(here: LaneSet) -> Keeper:
+            def ours() -> list[Lane]:
+                held = {report.partition for report in here.reports()}
+                for partition in lanes.keys() - held:
+                    del lanes[partition]
+                return [lanes[partition] for partition in sorted(held)]
+
+            inputs = [source.topic for source in shared.sources]
+            return Keeper(progress, watermark, clock, metrics, ours, inputs, settings.tick_s, shared.event_clock)
+
+        try:
+            yield Wiring(make_lane, (tick, read_progress))
+        finally:
+            await progress.close()
