@@ -17,7 +17,7 @@ Reporting = Generator[None, R, R]
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """A real Kafka and Redis for the session; each pytest-xdist worker has its own. To kill a server use `own_stack`."""
+    """A real Kafka and Redis for the session; each xdist worker has its own. To kill a server use `own_stack`."""
     with Stack() as running:
         yield running
 

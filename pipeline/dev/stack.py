@@ -20,7 +20,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Literal, Self
 
 from pipeline.dev.stack_kafka import Broker
@@ -34,7 +33,6 @@ from pipeline.errors import StackError
 __all__ = ["Addresses", "Stack", "StackError", "reset", "running"]
 
 Which = Literal["kafka", "redis"]
-_Failure = type[BaseException] | BaseException | TracebackType | None
 
 _ROOM = 300_000_000
 _REAPING_S, _STARTING_S = 12.0, 1.0
@@ -190,13 +188,13 @@ class Stack:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, *_failure: _Failure) -> None:
+    def __exit__(self, *_failure: object) -> None:
         self.stop()
 
     async def __aenter__(self) -> Self:
         return await asyncio.to_thread(self.start)
 
-    async def __aexit__(self, *_failure: _Failure) -> None:
+    async def __aexit__(self, *_failure: object) -> None:
         await asyncio.to_thread(self.stop)
 
     def _server(self, which: Which) -> Server:

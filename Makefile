@@ -1,0 +1,62 @@
+# Each target is a line or two that calls a tool a person could call as well.
+# Variables: PYTHON=python3.12  VENV=.venv  ARGS="..." (for run, test, cdnow and dev)
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint types layers format dev cdnow reset clean lock
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: $(READY) ## Make .venv with exactly the packages of requirements.lock
+
+$(READY): requirements.lock pyproject.toml Makefile
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This needs Python 3.11 or newer; $(PYTHON) is " + sys.version.split()[0] + ". Choose another one: make PYTHON=python3.12 $(firstword $(MAKECMDGOALS))")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	sed -n '/^pip==/,/[^\\]$$/p' requirements.lock > $(VENV)/pip.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/pip.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	touch $@
+
+run: setup ## Start all of it here and watch customers move; Ctrl-C ends it
+	@$(BIN)/journey run $(ARGS)
+
+test: lint types layers ## Check everything, then run all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## Check style and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup ## Check the types, strictly
+	@$(BIN)/mypy
+
+layers: setup ## Check that imports go down only
+	@$(BIN)/lint-imports
+
+format: setup ## Format the code and mend what lint can mend
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+dev: setup ## Run only Kafka and Redis, in the foreground
+	@$(BIN)/journey dev $(ARGS)
+
+cdnow: setup ## Replay 18 months of real purchases through the pipeline
+	@$(BIN)/python -m examples.cdnow $(ARGS)
+
+reset: setup ## Remove what the local Kafka and Redis hold
+	@$(BIN)/journey dev reset
+
+clean: ## Remove .venv, .dev and all caches of this directory
+	rm -rf $(VENV) .dev build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+lock: ## Choose the versions anew (needs uv)
+	uv pip compile pyproject.toml --extra dev --group test --group build --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --upgrade --output-file requirements.lock
