@@ -373,6 +373,15 @@ class TestRebuild:
         assert await table.load([b"a"], b"T:9") == [None]
         assert await server.keys() == {"journey:{3}"}
 
+    async def test_at_the_empty_position_empties_the_table(self, server: Server, table: Table) -> None:
+        await fill(table, b"T:5", TableWrite({b"a": b"1"}, {b"a": 5}))
+        await table.rebuild("e1", b"T:5", b"", contents())
+        assert await server.keys() == set()
+        assert await table.load([b"a"], b"") == [None]
+        assert await table.earliest() is None
+        await table.apply(b"U:1", fields(a=b"2"))
+        assert await table.position() == b"U:1"
+
     async def test_the_table_is_guarded_afterwards(self, table: Table) -> None:
         await table.rebuild("e1", None, b"T:9", contents(fields(a=b"1")))
         assert await table.due(9, 9) == []
@@ -473,7 +482,7 @@ class TestRebuild:
             case "open":
                 await table.open()
             case "rebuild":
-                await table.rebuild("e3", b"T:5", b"T:9", contents(fields(a=b"1")))
+                await table.rebuild("host:77.3", b"T:5", b"T:9", contents(fields(a=b"1")))
         assert await server.keys() == {"journey:{3}"}
 
     async def test_of_two_workers_the_later_one_wins(self, server: Server, table: Table, other: Table) -> None:
@@ -499,7 +508,7 @@ class TestRebuild:
             await table.rebuild("e1", None, b"T:8", interrupted())
         assert await server.keys() == set()
 
-    @pytest.mark.parametrize("name", ["", "due", "attempts", "a:b"])
+    @pytest.mark.parametrize("name", ["", "due", "attempts", "a:due"])
     async def test_an_attempt_cannot_hide_another_key(self, table: Table, name: str) -> None:
         with pytest.raises(ValueError, match=f"'{name}' cannot name a rebuild"):
             await table.rebuild(name, None, b"T:1", contents())

@@ -198,7 +198,7 @@ class FakeTable:
     async def rebuild(
         self, attempt: str, seen: bytes | None, position: bytes, content: AsyncIterator[TableWrite]
     ) -> None:
-        if not attempt or ":" in attempt or attempt in {"due", "attempts"}:
+        if not attempt or attempt == "attempts" or attempt.rpartition(":")[2] == "due":
             raise ValueError(f"{attempt!r} cannot name a rebuild")
         key = f"{self._key}:{attempt}"
         async with self._turn:
@@ -209,7 +209,7 @@ class FakeTable:
                 async for write in content:
                     more_fields, more_due = await self._fill(key, write)
                     fields, due = fields + more_fields, due + more_due
-                more_fields, _ = await self._fill(key, TableWrite({POSITION: position}, {}))
+                more_fields, _ = await self._fill(key, TableWrite({POSITION: position or None}, {}))
                 await self._do("rename", lambda: self._put_in_place(key, seen, (fields + more_fields, due)))
             except TableDoubt:
                 if self._connection.alive and self._server.refusal is None:
@@ -228,7 +228,11 @@ class FakeTable:
             raise TableDoubt(
                 f"redis: lost data during the rebuild: {len(stored.fields)} of {filled[0]} fields are left"
             )
-        tables[self._key] = tables.pop(key)
+        tables.pop(self._key, None)
+        if stored.fields:
+            tables[self._key] = tables.pop(key)
+        else:
+            self._remove([key])
         self._server.touch(self._key)
         self._watch(self._connection)
 

@@ -13,13 +13,15 @@ from pathlib import Path
 
 import hiredis
 import pytest
+import structlog
 from redis import Redis
 from redis.asyncio.connection import Connection
 
-from pipeline.adapters.redis.check import check, refuse
+from pipeline.adapters.redis.check import check, ensure_fit, refuse
 from pipeline.adapters.redis.reader import TableReader
 from pipeline.adapters.redis.table import RedisTable
 from pipeline.application.ports import TableDoubt, TableWrite
+from pipeline.config import Settings
 from pipeline.dev.stack_net import free_port
 from pipeline.dev.stack_reaper import Reaper
 from pipeline.dev.stack_redis import Redis as RedisProcess
@@ -429,6 +431,20 @@ class TestCheck:
     async def test_a_server_that_is_away_is_a_doubt(self) -> None:
         with pytest.raises(TableDoubt):
             await check("journey", f"redis://127.0.0.1:{free_port()}/0", 1)
+
+    async def test_a_worker_waits_for_a_server_that_is_away(self, redis: Own) -> None:
+        redis.server.kill()
+        waiting = asyncio.create_task(ensure_fit(Settings(redis_url=redis.url)))
+        with structlog.testing.capture_logs() as logs:
+            await until(lambda: any(entry["event"] == "redis.away" for entry in logs))
+            await asyncio.to_thread(redis.start)
+            await waiting
+
+    async def test_a_worker_refuses_a_server_that_evicts(self, redis: Own) -> None:
+        with redis.admin as admin:
+            admin.config_set("maxmemory-policy", "allkeys-lfu")
+        with pytest.raises(UserError, match="noeviction"):
+            await ensure_fit(Settings(redis_url=redis.url))
 
 
 class TestReader:

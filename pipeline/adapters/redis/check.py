@@ -1,14 +1,22 @@
 """Whether a Redis can hold the tables: asked at start, before a lane relies on it."""
 
+import asyncio
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from pipeline.adapters.redis.commands import POSITION, Keys
 from pipeline.adapters.redis.connection import Command, OneLifeConnection
 from pipeline.application.ports import TableDoubt
+from pipeline.config import Settings
 from pipeline.errors import UserError
+
+log = structlog.get_logger(__name__)
+
+LONGEST_WAIT_S = 2.0
 
 OLDEST = (6, 2)
 """From here on WATCH sees FLUSHALL and expiry in every case, and ZRANGE takes BYSCORE."""
@@ -51,10 +59,29 @@ async def check(application: str, url: str, timeout: float) -> list[Problem]:
     ]
 
 
-def refuse(problems: list[Problem]) -> None:
+def refuse(problems: Sequence[Problem]) -> None:
     """Raises UserError that names every fatal problem, if there is one."""
     if fatal := [str(problem) for problem in problems if problem.fatal]:
         raise UserError("\n".join(fatal))
+
+
+async def ensure_fit(settings: Settings) -> None:
+    """Waits until Redis answers, logs what it lacks; UserError if it cannot hold tables."""
+    problems = await _once_it_answers(settings)
+    refuse(problems)
+    for problem in problems:
+        log.warning("redis.check", redis=settings.redis_shown, what=problem.what, mend=problem.mend)
+
+
+async def _once_it_answers(settings: Settings) -> list[Problem]:
+    wait = 0.1
+    while True:
+        try:
+            return await check(settings.application, settings.redis_url, settings.step_timeout_s)
+        except TableDoubt as doubt:
+            log.warning("redis.away", redis=settings.redis_shown, why=str(doubt), wait=wait)
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, LONGEST_WAIT_S)
 
 
 def _memory(policy: str | None) -> Iterator[Problem]:

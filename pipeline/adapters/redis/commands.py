@@ -31,10 +31,12 @@ class Keys:
         return cls(table, table + b":due", table + b":attempts")
 
     def attempt(self, name: str) -> "Keys":
-        """The keys that the rebuild `name` fills; ValueError if the name would hide a key of the lane."""
+        """The keys that the rebuild `name` fills; ValueError if the name would hide another key of the lane."""
         encoded = name.encode()
-        if not encoded or b":" in encoded or encoded in (b"due", b"attempts"):
-            raise ValueError(f"{name!r} cannot name a rebuild: it must not be empty, 'due', 'attempts' or hold a colon")
+        if not encoded or encoded == b"attempts" or encoded.rpartition(b":")[2] == b"due":
+            raise ValueError(
+                f"{name!r} cannot name a rebuild: it must not be empty, 'attempts', 'due' or end in ':due'"
+            )
         table = self.table + b":" + encoded
         return Keys(table, table + b":due", self.attempts)
 

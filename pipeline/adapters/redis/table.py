@@ -99,7 +99,8 @@ class RedisTable:
 
         Only over a table that is still at `seen`, and only if the keys hold what Redis said it added: a loss in
         mid-fill would leave half a table with a right position. Until then the old table stands, so Redis needs room
-        for both. TableDoubt otherwise; what was filled is unlinked then, or by the next `open` or `rebuild`.
+        for both. TableDoubt otherwise; what was filled is unlinked then, or by the next `open` or `rebuild`. At the
+        position b"" there is no content: the table is emptied.
         """
         keys = self._keys.attempt(attempt)
         async with self._turn:
@@ -112,7 +113,7 @@ class RedisTable:
                         more_fields, more_due = await self._fill(attempt, keys, write)
                         fields, due = fields + more_fields, due + more_due
                 await self._check_filled(keys, seen, fields, due)
-                await self._put_in_place(attempt, keys, position, bool(due))
+                await self._put_in_place(attempt, keys, position, fields, due)
             except TableDoubt:
                 with suppress(TableDoubt):
                     await self._remove_attempts({attempt})
@@ -144,14 +145,14 @@ class RedisTable:
                 f"{has_fields} of {fields} fields and {has_due} of {due} timers are left"
             )
 
-    async def _put_in_place(self, attempt: str, filled: Keys, position: bytes, any_due: bool) -> None:
+    async def _put_in_place(self, attempt: str, filled: Keys, position: bytes, fields: int, due: int) -> None:
         live = self._keys
         await self._commit(
             position,
             [
                 (b"UNLINK", live.table, live.due),  # RENAME alone would free the old table in Redis' main thread
-                (b"RENAME", filled.table, live.table),
-                *([(b"RENAME", filled.due, live.due)] if any_due else []),
+                *([(b"RENAME", filled.table, live.table)] if fields else []),
+                *([(b"RENAME", filled.due, live.due)] if due else []),
                 (b"SREM", live.attempts, attempt),
             ],
         )
@@ -207,7 +208,7 @@ class RedisTable:
 
 
 async def _gathered(content: AsyncIterator[TableWrite], position: bytes) -> AsyncGenerator[TableWrite]:
-    """The same changes, the last one of a field winning, in pieces of `FILL_FIELDS` or more; then `@pos`."""
+    """The same changes, the last one of a field winning, in pieces of `FILL_FIELDS` or more; then `@pos`, if any."""
     fields: dict[bytes, bytes | None] = {}
     due: dict[bytes, int | None] = {}
     async for write in content:
@@ -216,7 +217,7 @@ async def _gathered(content: AsyncIterator[TableWrite], position: bytes) -> Asyn
         if len(fields) + len(due) >= FILL_FIELDS:
             yield TableWrite(fields, due)
             fields, due = {}, {}
-    yield TableWrite({**fields, POSITION: position}, due)
+    yield TableWrite({**fields, POSITION: position or None}, due)
 
 
 def _shown(position: bytes | None) -> str:
