@@ -5,7 +5,6 @@ Everything in here is true only as long as no doubt has come up; then the whole 
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 
 import structlog
 
@@ -233,7 +232,3 @@ class Hold:
         if reason is not None:
             self._cache.clear()
             raise Tripped(reason)
-
-    async def close(self) -> None:
-        with suppress(Exception):
-            await self._table.close()

@@ -56,8 +56,7 @@ class Limits:
     max_hops: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, gc=False):
     """An event at its owner, with the record that it came in."""
 
     key: Key
@@ -104,6 +103,7 @@ class Intake:
         self._home = home
         self._event_clock = event_clock
         self._homes: dict[Key, int] = {}
+        self._residents: dict[str, Key] = {}
 
     def take(self, source: Source, records: Sequence[Record], batch: Batch) -> None:
         """Adds what `records` of one input hold to `batch`."""
@@ -116,7 +116,7 @@ class Intake:
             self._raw(source, records, batch)
 
     def _raw(self, source: Source, records: Sequence[Record], batch: Batch) -> None:
-        limits, classify, homes = self._limits, self._table.classify, self._homes
+        limits, classify, residents = self._limits, self._table.classify, self._residents
         max_bytes, max_depth, future = limits.max_bytes, limits.max_depth, limits.future_ms
         old = limits.old_ms
         here, arrivals = self._partition, batch.arrivals
@@ -131,7 +131,8 @@ class Intake:
                     channel = self._own_channel(source, raw, record)
                 elif raw.channel is not None and raw.channel != channel:
                     raise Invalid("channel_mismatch", f"channel {raw.channel[:40]!r} on a topic of {channel}")
-                key = primary(raw)
+                resident = residents.get(raw.customer_id or "")
+                key = resident or primary(raw)
                 at = moment(raw)
                 appended = record.timestamp
                 if future is not None and at > appended + future:
@@ -146,14 +147,15 @@ class Intake:
             tally.read += 1
             if old is not None and at < appended - old:
                 batch.old += 1
-            home = homes.get(key)
-            if home is None:
+            if resident is None:
                 home = self._find_home(key)
-            if home != here:
-                tally.routed += 1
-                origin = f"{source.topic}-{here}@{record.offset}"
-                batch.routed.setdefault(home, []).append(_forwarded(key, record, channel, appended, origin, 1))
-                continue
+                if home != here:
+                    tally.routed += 1
+                    origin = f"{source.topic}-{here}@{record.offset}"
+                    batch.routed.setdefault(home, []).append(_forwarded(key, record, channel, appended, origin, 1))
+                    continue
+                if raw.customer_id is not None:
+                    residents[raw.customer_id] = key
             event = Event(raw.id, at, appended, here, record.offset, raw.type, classify(raw, channel), channel)
             arrivals.append(Arrival(key, event, source, record, channel))
 
@@ -219,8 +221,12 @@ class Intake:
         return found
 
     def _find_home(self, key: Key) -> int:
+        found = self._homes.get(key)
+        if found is not None:
+            return found
         if len(self._homes) >= _HOMES:
             self._homes.clear()
+            self._residents.clear()
         home = self._homes[key] = self._home(public_key(key).encode())
         return home
 

@@ -216,15 +216,17 @@ class Lane:
         await self._table.open()
         self._attempts += 1
         attempt = f"{settings.owner}.{self._attempts}"
-        standing = await asyncio.wait_for(
-            stand(ports.changelog, self._table, self._partition, attempt, settings.oldest_ms, ports.clock.now()),
-            settings.take,
-        )
-        self._earliest = await self._table.earliest()
-        return standing
+        standing = stand(ports.changelog, self._table, self._partition, attempt, settings.oldest_ms, ports.clock.now())
+        try:
+            return await asyncio.wait_for(standing, settings.take)
+        except TimeoutError:
+            raise KafkaDoubt(f"taking the lane took longer than {settings.take:.0f} s") from None
 
-    def _accept(self, standing: Standing) -> None:
-        settings = self._settings
+    async def _accept(self, standing: Standing) -> Hold:
+        """What was found, checked against what this process is to run."""
+        settings, writer, table = self._settings, self._writer, self._table
+        if writer is None or table is None:
+            raise KafkaDoubt("the take was dropped")
         record = standing.record or first_lane_record(settings.application, settings.partitions)
         if record.partitions != settings.partitions:
             raise Abandoned(
@@ -426,7 +428,9 @@ class Lane:
         commands = self._merge.queues[self._settings.topics.commands]
         after = max(hold.record.control, commands.reached or 0)
         breaker = Breaker(why, self._ports.clock.now(), self._settings.code, self._models, after)
-        log.error("lane.breaker_open", lane=self._partition, why=why, mend=f"journey lane resume --lane {self._partition}")
+        log.error(
+            "lane.breaker_open", lane=self._partition, why=why, mend=f"journey lane resume --lane {self._partition}"
+        )
 
         def remember(record: LaneRecord) -> None:
             record.breaker = breaker
@@ -471,10 +475,12 @@ class Lane:
                 skip = Skip(topic, position, start, command.reason, self._ports.clock.now())
                 log.warning("lane.skipped", lane=lane, topic=topic, start=position, end=start, why=command.reason)
 
-                def give_up(record: LaneRecord, skip: Skip = skip, behind: int = offset + 1) -> None:
+                spent = offset + 1 if command.topic else hold.record.control
+
+                def give_up(record: LaneRecord, skip: Skip = skip, spent: int = spent) -> None:
                     record.skipped = [*record.skipped, skip][-20:]
                     record.next[skip.topic] = skip.end
-                    record.control = behind if command.topic else record.control
+                    record.control = spent
 
                 await hold.note(give_up)
                 return start
@@ -501,7 +507,11 @@ class Lane:
         if hold is not None:
             world = world_of(self._settings.application, hold.world)
             if hold.record.breaker is None:
-                raw, holds = punctuated(self._raw, hold.record.punctuation) if self._settings.event_clock else self._progress.raw()
+                raw, holds = (
+                    punctuated(self._raw, hold.record.punctuation)
+                    if self._settings.event_clock
+                    else self._progress.raw()
+                )
                 events = self._progress.events()
         owner, detail = self._settings.owner, self._detail
         return ProgressRecord(self._partition, world, raw, events, owner, self._state, self._reason or detail, holds)

@@ -30,7 +30,10 @@ class CommandTally(msgspec.Struct):
 
 
 class ModelMark(msgspec.Struct, frozen=True):
-    """Which rules decided: version and fingerprint of a journey, the layout of what it counts, its stages and timers."""
+    """Which rules decided.
+
+    Version and fingerprint of a journey, the layout of what it counts, its stages and timers.
+    """
 
     version: int
     fingerprint: str
@@ -66,7 +69,8 @@ class LaneRecord(msgspec.Struct):
     """Everything of a lane that is not in a profile. Offsets are the next to read; times ms.
 
     `emitted`: counts by journey and kind. `dead`: dead letters by reason. `stages`: customers by journey and stage.
-    `control`: the offset behind the newest resume or skip that was obeyed while the lane stood. `punctuation`: by topic, the event time up to which everything is sent (with `clock: event`).
+    `control`: the offset behind the newest resume or skip that was obeyed while the lane stood. `punctuation`: by
+    topic, the event time up to which everything is sent (with `clock: event`).
     """
 
     application: str

@@ -14,7 +14,10 @@ Entry = tuple[bytes | None, bytes | None, Headers]
 
 
 class Doubt(Exception):
-    """The lane can no longer be sure where it stands: it is taken again. `reason` is one word for people and metrics."""
+    """The lane can no longer be sure where it stands.
+
+    It is taken again. `reason` is one word for people and metrics.
+    """
 
     reason = "kafka"
 
@@ -36,7 +39,10 @@ class OpenTransaction(Doubt):
 
 
 class TableDoubt(Doubt):
-    """Redis is away, refused, lost the connection, or its `@pos` is not what the lane last wrote. The producer is still good."""
+    """Redis is away, refused, lost the connection, or its `@pos` is not what the lane last wrote.
+
+    The producer is still good.
+    """
 
     reason = "redis"
 
@@ -122,7 +128,10 @@ class Writer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LogBounds:
-    """A changelog partition: the topic's id (it changes when the topic is made anew), first offset, read_uncommitted end."""
+    """A changelog partition.
+
+    The topic's id (it changes when the topic is made anew), first offset, read_uncommitted end.
+    """
 
     topic_id: str
     start: int
@@ -135,7 +144,10 @@ class Changelog(Protocol):
     async def bounds(self, partition: int) -> LogBounds: ...
 
     def replay(self, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Record]]:
-        """Committed records from `start` on until the consumer's position is at `end`; OpenTransaction after a time limit."""
+        """Committed records from `start` on until the consumer's position is at `end`.
+
+        OpenTransaction after a time limit.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +159,10 @@ class TableWrite:
 
 
 class Table(Protocol):
-    """A lane's profiles in Redis: one hash and the index of its timers. One connection, which never reconnects by itself."""
+    """A lane's profiles in Redis.
+
+    One hash and the index of its timers. One connection, which never reconnects by itself.
+    """
 
     async def open(self) -> None: ...
 
@@ -169,7 +184,9 @@ class Table(Protocol):
     async def rebuild(
         self, attempt: str, seen: bytes | None, position: bytes, content: AsyncIterator[TableWrite]
     ) -> None:
-        """Fills keys of this attempt and renames them into place, only over `seen` and only if they hold what was filled."""
+        """Fills keys of this attempt and renames them into place, only over `seen` and only if they hold what was
+        filled.
+        """
 
     async def close(self) -> None: ...
 
@@ -214,16 +231,19 @@ class ProgressLog(Protocol):
         """One ListOffsets, read_uncommitted, asked after this call began; None where a broker gave no answer."""
 
     async def read(self) -> Sequence[tuple[int, ProgressRecord]]:
-        """(offset, record) of what is new since the last call, from the log's beginning on; empty if nothing came in time."""
+        """(offset, record) of what is new since the last call, from the log's beginning on.
+
+        Empty if nothing came in time.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class LaneReport:
     """What a lane says of itself at any moment; safe to read from another thread.
 
-    `state`: new, taking, running, waiting, parked, stopped. `reason`: why it does not move, one of "", "replaying", "redis",
-    "kafka", "fenced", "breaker", "retention", "membership". `since`: monotonic seconds of the last change of (state, reason);
-    `moved`: monotonic seconds of the last commit or empty read. `next`: topic -> next offset.
+    `state`: new, taking, running, waiting, parked, stopped. `reason`: why it does not move, one of "", "replaying",
+    "redis", "kafka", "fenced", "breaker", "retention", "membership". `since`: monotonic seconds of the last change of
+    (state, reason); `moved`: monotonic seconds of the last commit or empty read. `next`: topic -> next offset.
     """
 
     partition: int
@@ -252,7 +272,10 @@ class LaneHandle(Protocol):
         """Something was fetched for this lane and dropped before `offer`: it seeks again if that leaves a hole."""
 
     def full(self, topic: str) -> bool:
-        """Whether the queue of this input is full, so that its partition must pause; asked from the consumer's thread."""
+        """Whether the queue of this input is full, so that its partition must pause.
+
+        Asked from the consumer's thread.
+        """
 
     async def run(self, generation: int) -> None:
         """Takes the lane and works until `stop`; settles every doubt by itself. A lane parked cleanly can be run again.

@@ -1,8 +1,8 @@
 """How far everything has been read, and the watermark that follows from it (I9).
 
-A lane proves its progress after the fact: a tick on `journey.progress` is acknowledged at T0, the ends of its inputs are
-asked for after that, and once the lane has committed up to those ends, all that was acknowledged before T0 is folded or
-routed. The watermark is the least progress of all lanes, taken once what they routed has arrived as well.
+A lane proves its progress after the fact: a tick on `journey.progress` is acknowledged at T0, the ends of its inputs
+are asked for after that, and once the lane has committed up to those ends, all that was acknowledged before T0 is
+folded or routed. The watermark is the least progress of all lanes, taken once what they routed has arrived as well.
 """
 
 from collections import deque

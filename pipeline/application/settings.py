@@ -1,7 +1,7 @@
 """What all lanes of an application share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.application.breaker import BreakerPolicy
 from pipeline.application.intake import Source
@@ -46,7 +46,7 @@ class LaneSettings:
     take: float = 900.0
     oldest_ms: int = 12 * 3_600_000
     fences: int = 5
-    breaker: BreakerPolicy = BreakerPolicy()
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""One batch through the fold: arrivals and due timers in, everything to be written out. Synchronous and deterministic."""
+"""One batch through the fold.
+
+Arrivals and due timers in, everything to be written out. Synchronous and deterministic.
+"""
 
 import traceback
 from collections.abc import Iterator, Mapping, Sequence

@@ -43,21 +43,22 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """All that one touch does: slots to bring up to date, rules whose silence it breaks, moves by stage, timers it starts."""
+    """All that one touch does: slots to bring up to date, rules whose silence it breaks, and by stage its moves and
+    the timers it starts."""
 
     last: tuple[int, ...]
     counts: tuple[int, ...]
     windows: tuple[tuple[int, int], ...]
     breaks: frozenset[str]
     moves: dict[str, tuple[Move, ...]]
-    starts: tuple[Timer, ...]
+    starts: dict[str, tuple[Timer, ...]]
 
 
 class Journey:
     """The compiled form of one journey; immutable by convention.
 
     `rows` by touch, `default` for a customer's touches that have no row of their own (None: nothing happens).
-    `on_entry`: the silences that entering a stage arms.
+    `on_entry`: the silences that entering a stage arms. `shape`: what the slots of a track mean, to compare with.
     """
 
     def __init__(self, spec: JourneySpec, company: frozenset[str]) -> None:
@@ -75,6 +76,7 @@ class Journey:
             stage: tuple(t for t in timers if t.scope is not None and stage in t.scope) for stage in self.stages
         }
         self.since_entry = tuple(slot for slot, entry in enumerate(windowed) if entry.within_ms is None)
+        self.shape = repr((last_sets, counted, [(e.rule, e.count, e.within_ms is None) for e in windowed]))
         self.start = Track(START, NEVER, FAR, (), (NEVER,) * len(last_sets), (0,) * len(counted), ((),) * len(windowed))
 
         silences = {silence.rule: silence for silence in spec.silences}
@@ -86,7 +88,10 @@ class Journey:
                 windows=tuple((slot, e.count - 1) for slot, e in enumerate(windowed) if touch in e.touches),
                 breaks=frozenset(rule for rule, silence in silences.items() if _broken_by(silence, touch)),
                 moves=_moves(spec.entries, touch, (START, *self.stages), windowed, counted),
-                starts=tuple(t for t in timers if t.last is not None and _starts(silences[t.rule], touch)),
+                starts=_by_stage(
+                    (START, *self.stages),
+                    [t for t in timers if t.last is not None and _starts(silences[t.rule], touch)],
+                ),
             )
             idle = not (made.last or made.counts or made.windows or made.breaks or made.moves or made.starts)
             return None if idle else made
@@ -143,6 +148,11 @@ def _timers(silences: Iterable[SilenceSpec], last_sets: list[tuple[str, ...]]) -
         )
         for place, silence in enumerate(ordered)
     ]
+
+
+def _by_stage(stages: tuple[str, ...], timers: list[Timer]) -> dict[str, tuple[Timer, ...]]:
+    pending_in = {stage: tuple(t for t in timers if t.scope is None or stage in t.scope) for stage in stages}
+    return {stage: found for stage, found in pending_in.items() if found}
 
 
 def _moves(

@@ -105,8 +105,7 @@ class Fold:
                 strand.unclassified += 1
         if strand.first == NEVER or event.at < strand.first:
             strand.first = event.at
-        if event.at > strand.newest:
-            strand.newest = event.at
+        strand.newest = max(strand.newest, event.at)
 
     def _append(self, profile: Profile, strand: Strand, event: Event, watermark: int | None, feed: Feed) -> None:
         """The common case: the event is the newest."""

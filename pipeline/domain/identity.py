@@ -24,11 +24,13 @@ def customer_key(customer_id: str) -> Key:
 
 def public_key(key: Key) -> str:
     """The key as subscribers see it and as it is partitioned by."""
-    return key[2:] if key.startswith("c:") else key
+    return key.removeprefix("c:")
 
 
 def well_formed(value: str) -> bool:
-    """An identity value is 1 to 256 printable characters, and no customer id may read like another kind's public key."""
+    """An identity value is 1 to 256 printable characters, and no customer id may read like another kind's public
+    key.
+    """
     return 0 < len(value) <= MAX_LENGTH and value.isprintable()
 
 

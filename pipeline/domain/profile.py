@@ -84,7 +84,7 @@ class Position(msgspec.Struct, array_like=True, gc=False):
 
 
 class Strand(msgspec.Struct, array_like=True, gc=False):
-    """What one identity did. `recent`: its remembered events, in order. `floor`: the last one that the limit pushed out.
+    """What one identity did. `recent`: its remembered events, in order; `floor`: the last that the limit pushed out.
 
     `newest` is the largest event time, `touches` the customer's acts by channel, `claimed` the identities it named.
     """

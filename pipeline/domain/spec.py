@@ -41,8 +41,8 @@ class EntrySpec:
     """A rule by which an event moves a customer to the stage `to`.
 
     `froms` are the stages it applies in (START included if it does). With `count` > 1 the newest `count` touches
-    must lie in a half-open span of `within_ms` (t_n - t_1 < within), or, without it, after the entry of the present stage.
-    `at_least` are (touch, n): the customer has shown that touch n times or more, this event included.
+    must lie in a half-open span of `within_ms` (t_n - t_1 < within), or, without it, after the entry of the present
+    stage. `at_least` are (touch, n): the customer has shown that touch n times or more, this event included.
     """
 
     rule: str

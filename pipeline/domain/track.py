@@ -35,11 +35,13 @@ def step(journey: Journey, track: Track, event: Event, entries: list[Entry]) -> 
                 made = Track(stage, since, FAR, pending, last, counts, windows)
                 entered = enter(journey, made, move.to, at)
                 entries.append(Entry(at, move.rule, move.to, event.id, event.type, event.channel, NEVER))
-                return _started(journey, entered, row.starts, at) if row.starts else entered
+                starts = row.starts.get(move.to)
+                return entered if starts is None else _started(journey, entered, starts, at)
     if row.windows:
         windows = _windows(windows, row.windows, at)
-    if row.starts:
-        pending = _restarted(journey, pending, row.starts, stage, at)
+    starts = row.starts.get(stage)
+    if starts is not None:
+        pending = _restarted(journey, pending, starts, at)
     settle_at = track.settle_at if pending is track.pending else first_stage_timer(journey, pending)
     return Track(stage, since, settle_at, pending, last, counts, windows)
 
@@ -173,23 +175,23 @@ def _armed_on_entry(timer: Timer, last: tuple[int, ...], at: int) -> Pending | N
 
 
 def _started(journey: Journey, track: Track, starts: tuple[Timer, ...], at: int) -> Track:
-    pending = _restarted(journey, track.pending, starts, track.stage, at)
-    if pending is track.pending:
-        return track
+    pending = _restarted(journey, track.pending, starts, at)
     settle_at = first_stage_timer(journey, pending)
     return Track(track.stage, track.since, settle_at, pending, track.last, track.counts, track.windows)
 
 
 def _restarted(
-    journey: Journey, pending: tuple[Pending, ...], starts: tuple[Timer, ...], stage: str, at: int
+    journey: Journey, pending: tuple[Pending, ...], starts: tuple[Timer, ...], at: int
 ) -> tuple[Pending, ...]:
     """`pending` with the silences that count from this touch begun anew at `at`."""
-    fresh = [t for t in starts if t.scope is None or stage in t.scope]
-    if not fresh:
-        return pending
-    rules = {timer.rule for timer in fresh}
+    if len(starts) == 1:
+        timer = starts[0]
+        fresh = (at + timer.after, timer.rule, at)
+        if not pending or (len(pending) == 1 and pending[0][1] == timer.rule and pending[0][0] >= at):
+            return (fresh,)
+    rules = [timer.rule for timer in starts]
     kept = [p for p in pending if p[0] < at or p[1] not in rules]
-    kept.extend((at + timer.after, timer.rule, at) for timer in fresh)
+    kept.extend((at + timer.after, timer.rule, at) for timer in starts)
     return arrange(journey, kept)
 
 
