@@ -17,13 +17,14 @@ FETCH_WAIT_MS = 50
 class ChangelogReader:
     """`ports.Changelog` on one topic. Keeps no connection between calls, so any number of lanes may share it.
 
-    A fetch takes up to the connection's step; so does waiting for a transaction to end.
+    `patience_s`: how long a replay waits for an open transaction to end; a step's time if it is not given.
     """
 
-    def __init__(self, connection: Connection, topic: str) -> None:
+    def __init__(self, connection: Connection, topic: str, patience_s: float | None = None) -> None:
         self._connection = connection
         self._topic = topic
         self._limit = connection.step_timeout_s
+        self._patience = connection.step_timeout_s if patience_s is None else patience_s
 
     async def bounds(self, partition: int) -> LogBounds:
         tp = (self._topic, partition)
@@ -49,16 +50,16 @@ class ChangelogReader:
         try:
             reader = PartitionReader(cluster, self._topic, partition, start, committed=True, max_bytes=FETCH_BYTES)
             loop = asyncio.get_running_loop()
-            patience = loop.time() + self._limit
+            deadline = loop.time() + self._patience
             while reader.position < end:
                 async with step(f"{what} at {reader.position}", self._limit):
                     fetched = await until_settled(cluster, self._limit, lambda: reader.fetch(FETCH_WAIT_MS))
                 if fetched.end > fetched.start:
-                    patience = loop.time() + self._limit
-                elif loop.time() > patience:
+                    deadline = loop.time() + self._patience
+                elif loop.time() > deadline:
                     raise OpenTransaction(
                         f"{self._topic}-{partition}: a transaction has been open at offset {reader.position} for "
-                        f"{self._limit:g} s, so the log cannot be read to its end at {end}"
+                        f"{self._patience:g} s, so the log cannot be read to its end at {end}"
                     )
                 if records := _before(end, fetched.records):
                     yield records
