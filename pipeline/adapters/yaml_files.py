@@ -45,10 +45,14 @@ _NEEDS: Final = {
 
 
 class Section(BaseModel):
-    """A mapping in a YAML file: immutable, no unknown keys. `planned` keys are refused as not supported yet."""
+    """A mapping in a YAML file: immutable, no unknown keys.
+
+    `planned` keys are refused as not supported yet; `entry` is what messages call a key.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True, validate_by_alias=True)
     planned: ClassVar[frozenset[str]] = frozenset()
+    entry: ClassVar[str] = "key"
 
 
 def load(path: Path, model: type[Model]) -> Model:
@@ -137,7 +141,7 @@ def _problem(document: Document, model: type[BaseModel], details: ErrorDetails) 
     kind = details["type"]
     context: Mapping[str, Any] = details.get("ctx", {})
     if kind == "missing":
-        return document.problem(loc[:-1], f"the key '{loc[-1]}' is missing")
+        return document.problem(loc[:-1], f"the {_section_at(model, loc[:-1]).entry} '{loc[-1]}' is missing")
     if kind == "extra_forbidden":
         return _unknown_key(document, model, loc)
     at_key = loc[-1:] == ("[key]",)
@@ -164,12 +168,15 @@ def _need(kind: str, context: Mapping[str, Any]) -> str:
 
 def _unknown_key(document: Document, model: type[BaseModel], loc: Loc) -> Problem:
     key = str(loc[-1])
-    section = next(_sections_at(model, loc[:-1]), model)
-    planned: frozenset[str] = getattr(section, "planned", frozenset())
-    if key in planned:
+    section = _section_at(model, loc[:-1])
+    if key in section.planned:
         return document.problem(loc, f"'{key}' is not supported yet", at_key=True)
     names = tuple(field.alias or name for name, field in section.model_fields.items())
-    return document.problem(loc, *one_of("key", key, names), at_key=True)
+    return document.problem(loc, *one_of(section.entry, key, names), at_key=True)
+
+
+def _section_at(model: type[BaseModel], loc: Loc) -> type[Section]:
+    return next((found for found in _sections_at(model, loc) if issubclass(found, Section)), Section)
 
 
 def _sections_at(annotation: Any, loc: Loc) -> Iterator[type[BaseModel]]:

@@ -1,0 +1,115 @@
+"""The touch table as people write it: which event counts as which touch, the first row that fits."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, ClassVar, Final
+
+from pydantic import Field, PlainValidator
+from pydantic_core import PydanticCustomError
+
+from pipeline.adapters.yaml_documents import Problem, read, refuse
+from pipeline.adapters.yaml_files import LONE_OR_MANY, NOT_EMPTY, Section, check, closed_set, matching
+from pipeline.domain.event import CHANNELS
+from pipeline.domain.spec import ANY, Actor, Condition, Scalar, TouchSpec
+from pipeline.domain.touches import COMPANY_ACT, UNCLASSIFIED
+
+RESERVED: Final = frozenset({ANY, UNCLASSIFIED, COMPANY_ACT})
+"""Touches with a meaning of their own, which no row may define."""
+
+Identifier = Annotated[
+    str, matching(r"[a-z][a-z0-9_-]{0,63}", "lower-case letters, digits, '_' and '-', with a letter first")
+]
+Channels = Annotated[tuple[Annotated[str, closed_set("channel", CHANNELS)], ...], LONE_OR_MANY, NOT_EMPTY]
+Names = Annotated[tuple[str, ...], LONE_OR_MANY, NOT_EMPTY]
+
+
+def _scalar(value: object) -> Scalar:
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise PydanticCustomError(
+        "scalar", "must be text, a number, true, false or null; a property inside another is written 'outer.inner'"
+    )
+
+
+Values = Annotated[tuple[Annotated[Scalar, PlainValidator(_scalar)], ...], LONE_OR_MANY, NOT_EMPTY]
+PropertyPath = Annotated[str, matching(r"[^.]+(\.[^.]+)*", "the names of properties with a dot between")]
+
+
+class TouchRow(Section):
+    """One row; what is left out fits everything."""
+
+    planned: ClassVar[frozenset[str]] = frozenset({"unless", "value"})
+    type: Names = ()
+    channel: Channels = ()
+    source: Names = ()
+    actor: Actor = "customer"
+    where: dict[PropertyPath, Values] = Field(default={})
+
+    def spec(self, name: str) -> TouchSpec:
+        return TouchSpec(
+            name=name,
+            types=frozenset(self.type) or None,
+            channels=frozenset(self.channel) or None,
+            sources=frozenset(self.source) or None,
+            actor=self.actor,
+            where=tuple(Condition(tuple(path.split(".")), values) for path, values in self.where.items()),
+        )
+
+
+class TouchFile(Section):
+    """The file."""
+
+    touches: dict[Identifier, TouchRow]
+
+
+def load_touches(path: Path) -> tuple[TouchSpec, ...]:
+    """The rows in file order; UserError that lists every mistake with its place."""
+    document = read(path)
+    file = check(document, TouchFile)
+    rows = tuple(row.spec(name) for name, row in file.touches.items())
+
+    def problems() -> Iterator[Problem]:
+        for place, row in enumerate(rows):
+            loc = ("touches", row.name)
+            if row.name in RESERVED:
+                yield document.problem(
+                    loc, f"'{row.name}' is a touch with a meaning of its own: choose another", at_key=True
+                )
+            if row.types is row.channels is row.sources is None and not row.where:
+                yield document.problem(loc, f"'{row.name}' fits every event: give a type, channel, source or where")
+            above = next((other for other in rows[:place] if _takes_all(other, row)), None)
+            if above:
+                yield document.problem(
+                    loc, f"'{row.name}' is never chosen: '{above.name}' above takes all of it", at_key=True
+                )
+
+    refuse(problems())
+    return rows
+
+
+def _takes_all(above: TouchSpec, below: TouchSpec) -> bool:
+    """Whether every event that fits `below` fits `above`, as far as can be told without looking into conditions."""
+    return (
+        above.actor == below.actor
+        and all(condition in below.where for condition in above.where)
+        and all(
+            wide is None or (narrow is not None and narrow <= wide)
+            for wide, narrow in (
+                (above.types, below.types),
+                (above.channels, below.channels),
+                (above.sources, below.sources),
+            )
+        )
+    )
+
+
+def may_take(above: TouchSpec, below: TouchSpec) -> bool:
+    """Whether some event that fits `below` may be taken by `above`, if that stands before it."""
+    return above.actor == below.actor and all(
+        one is None or other is None or bool(one & other)
+        for one, other in (
+            (above.types, below.types),
+            (above.channels, below.channels),
+            (above.sources, below.sources),
+        )
+    )
