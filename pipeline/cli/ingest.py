@@ -27,7 +27,7 @@ def ingest(
     ],
     mapping: Annotated[
         Path | None,
-        typer.Option("--map", metavar="FILE", help="How rows become events [default: JSON lines that are events]."),
+        typer.Option("--map", metavar="FILE", help="How rows become events (default: JSON lines that are events)."),
     ] = None,
     config: Config = None,
     end_mark: Annotated[

@@ -22,7 +22,13 @@ class Command(NamedTuple):
 COMMANDS = {
     "dev": Command("pipeline.cli.dev", "A real Kafka and Redis on this machine, without Docker."),
     "ingest": Command("pipeline.cli.ingest", "Send the rows of files as raw events."),
+    "lane": Command("pipeline.cli.lane", "Order a lane that waits for a person to go on."),
+    "run": Command("pipeline.cli.run", "Start all of it on this machine and watch simulated customers move."),
+    "show": Command("pipeline.cli.show", "Show one customer: stages, touches, recent events, timers."),
+    "status": Command("pipeline.cli.status", "Show every lane, and why it does not move if it does not."),
+    "tail": Command("pipeline.cli.tail", "Show published stage changes, signals or dead letters."),
     "topics": Command("pipeline.cli.topics", "Make the topics on Kafka, compare and list them."),
+    "worker": Command("pipeline.cli.worker", "Fold events and publish stage changes, until a signal."),
 }
 
 

@@ -15,7 +15,7 @@ DEV_SETTINGS: Final = DEV / "settings.yaml"
 
 Config = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help=f"The settings [default: JOURNEY_CONFIG, else {DEV_SETTINGS}]."),
+    typer.Option("--config", metavar="FILE", help=f"The settings (default: JOURNEY_CONFIG, else {DEV_SETTINGS})."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs.")]
 

@@ -14,8 +14,10 @@ from pipeline.dev.traffic import LONGEST_DELAY, Delivery, traffic
 from pipeline.domain.moments import format_moment, parse_moment
 from pipeline.errors import UserError
 
-BEGINNING: Final = parse_moment("2015-01-05T05:00:00.000Z")
+BEGINNING: Final = parse_moment("2024-01-01T05:00:00.000Z")
 """The simulated Monday on which the first run in event time begins."""
+SEED: Final = 7
+CUSTOMERS: Final = 300
 _STEP_S: Final = 0.05
 _LONGEST_STEP_S: Final = 0.5
 _PUNCTUATION_S: Final = 0.2
@@ -50,28 +52,29 @@ def begin(clock: Literal["live", "event"], seed: int, customers: int, now: int) 
     return Story(seed, customers, clock, now - 60 * 86_400_000, now)
 
 
-def go_on(path: Path, new: Story, now: int) -> Story:
-    """The story kept in `path`, if there is one; UserError if it is another one than `new` would begin.
+def go_on(path: Path, clock: Literal["live", "event"], seed: int | None, customers: int | None, now: int) -> Story:
+    """The story kept in `path`, or a new one where there is none; None leaves a choice to what is kept.
 
-    On the live clock it goes on at `now`: what would have happened meanwhile did not.
+    On the live clock it goes on at `now`: what would have happened meanwhile did not. UserError if another story is
+    kept than the one that is asked for.
     """
     try:
         old = msgspec.json.decode(path.read_bytes(), type=Story)
     except FileNotFoundError:
-        return new
+        return begin(clock, SEED if seed is None else seed, CUSTOMERS if customers is None else customers, now)
     except msgspec.DecodeError as error:
         raise UserError(f"{path} is damaged ({error}); start anew with --fresh") from None
     for name, was, wanted in (
-        ("seed", old.seed, new.seed),
-        ("customers", old.customers, new.customers),
-        ("clock", old.clock, new.clock),
+        ("seed", old.seed, seed),
+        ("customers", old.customers, customers),
+        ("clock", old.clock, clock),
     ):
-        if was != wanted:
+        if wanted not in (None, was):
             raise UserError(
                 f"{path} holds traffic with {name} {was}, up to {format_moment(old.reached)}; "
                 f"go on with that, or start anew with --fresh to have {name} {wanted}"
             )
-    return msgspec.structs.replace(old, reached=max(old.reached, now)) if new.clock == "live" else old
+    return msgspec.structs.replace(old, reached=max(old.reached, now)) if clock == "live" else old
 
 
 @dataclass(slots=True)

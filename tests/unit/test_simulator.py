@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -62,7 +63,7 @@ async def test_a_second_run_goes_on_without_gap_or_repetition(tmp_path: Path) ->
         await running.step(DAY)
     path = tmp_path / "halves.json"
     for _ in range(2):
-        running = simulator(halves, path, go_on(path, begin("event", 7, 50, 0), 0))
+        running = simulator(halves, path, go_on(path, "event", 7, 50, 0))
         for _ in range(100):
             await running.step(DAY)
         await running.promise()
@@ -72,16 +73,19 @@ async def test_a_second_run_goes_on_without_gap_or_repetition(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        (begin("event", 8, 50, 0), "seed 7"),
-        (begin("event", 7, 60, 0), "customers 50"),
-        (begin("live", 7, 50, BEGINNING), "clock event"),
+        (("event", 8, None), "seed 7"),
+        (("event", None, 60), "customers 50"),
+        (("live", 7, 50), "clock event"),
     ],
 )
-async def test_refuses_to_mix_two_stories(tmp_path: Path, changed: Story, said: str) -> None:
+async def test_refuses_to_mix_two_stories(
+    tmp_path: Path, changed: tuple[Literal["live", "event"], int | None, int | None], said: str
+) -> None:
     path = tmp_path / "story.json"
     await simulator(Log(), path).promise()
     with pytest.raises(UserError, match=said):
-        go_on(path, changed, 0)
+        go_on(path, *changed, 0)
+    assert go_on(path, "event", None, None, 0).customers == 50
 
 
 async def test_the_live_clock_goes_on_now(tmp_path: Path) -> None:
@@ -93,7 +97,7 @@ async def test_the_live_clock_goes_on_now(tmp_path: Path) -> None:
     await running.step(DAY)
     await running.promise()
     assert not [entry for entry in log.entries if isinstance(entry, int)]
-    assert go_on(path, first, now + 5 * DAY).reached == now + 5 * DAY
+    assert go_on(path, "live", None, None, now + 5 * DAY).reached == now + 5 * DAY
 
 
 async def test_runs_at_its_speed_and_stops_when_told(tmp_path: Path) -> None:

@@ -82,7 +82,11 @@ class RawSender:
             if len(self._homes) >= _REMEMBERED_KEYS:
                 self._homes.clear()
             home = self._homes[key, count] = home_partition(key, count)
-        self._append(topic, home, key, value, [])
+        self.put(topic, home, key, value)
+
+    def put(self, topic: str, partition: int, key: bytes, value: bytes) -> None:
+        """Collects one record for this very partition."""
+        self._append(topic, partition, key, value, [])
         self.pending += len(key) + len(value)
 
     async def flush(self) -> None:

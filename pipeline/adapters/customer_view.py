@@ -1,0 +1,167 @@
+"""One customer as the tables have them, for people: the profile with labels, and its timers as time has them now."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import chain, islice
+from typing import Final
+
+import msgspec
+
+from pipeline.adapters.journey_files import load_models
+from pipeline.adapters.kafka.sender import home_partition
+from pipeline.adapters.redis.reader import TableReader
+from pipeline.application.lane_record import decode_lane
+from pipeline.config import Settings
+from pipeline.domain.compile import Journey, compile_journey
+from pipeline.domain.event import CHANNELS, Event
+from pipeline.domain.identity import KINDS_BY_STRENGTH, Key, customer_key, public_key
+from pipeline.domain.profile import Entry, Pending, Position, Profile, decode
+from pipeline.domain.spec import JourneySpec
+from pipeline.domain.touches import TouchTable
+from pipeline.domain.track import project
+from pipeline.errors import UserError
+
+_LOOKED_THROUGH: Final = 50_000
+"""Identities among which similar names are looked for."""
+
+Labels = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TimerView:
+    """A silence that runs: at `due` it moves the customer to the stage `to`, or fires the signal `rule`. Times ms."""
+
+    rule: str
+    since: int
+    due: int
+    to: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JourneyView:
+    """Where the customer is in one journey. `history`: oldest first; what came long ago has lost its event."""
+
+    name: str
+    version: int
+    stage: str
+    since: int
+    seq: int
+    history: Sequence[Entry]
+    timers: Sequence[TimerView]
+    signals: Mapping[str, int]
+    labels: Mapping[str, Labels]
+
+    def label(self, stage: str, language: str) -> str:
+        """The stage's label, else its id."""
+        return self.labels.get(stage, {}).get(language, stage)
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerView:
+    """All that is known of one identity. `position`: how far the table is that this was read from; times ms."""
+
+    customer: str
+    lane: int
+    position: str
+    watermark: int | None
+    epoch: int
+    first_seen: int
+    last_seen: int
+    touches: Mapping[str, int]
+    company_acts: int
+    late: int
+    unclassified: int
+    truncated: int
+    parked: str
+    joined: str
+    recent: Sequence[Event]
+    journeys: Sequence[JourneyView]
+
+
+def find(settings: Settings, customer: str) -> CustomerView | None:
+    """The customer of this public key, None if nobody is known by it. Blocks; UserError if Redis does not answer."""
+    key = _key(customer)
+    lane = home_partition(customer.encode(), settings.partitions)
+    with TableReader(settings.application, settings.redis_url) as reader:
+        position, (data, record) = reader.profiles(lane, [key.encode(), b"@lane"])
+    if data is None:
+        return None
+    try:
+        profile = decode(data)
+        watermark = decode_lane(record).watermark if record else None
+    except msgspec.MsgspecError as error:
+        raise UserError(f"{settings.table_key(lane)} {key}: cannot be read by this version: {error}", 1) from None
+    return _view(settings, profile, lane, (position or b"").decode(errors="replace"), watermark)
+
+
+def similar(settings: Settings, customer: str) -> list[str]:
+    """Known public keys that look alike, the most alike first; looks through so many at most."""
+    with TableReader(settings.application, settings.redis_url) as reader:
+        fields = chain.from_iterable(reader.scan(lane) for lane in range(settings.partitions))
+        known = [public_key(Key(field.decode())) for field, _ in islice(fields, _LOOKED_THROUGH)]
+    folded = {name.casefold(): name for name in known}
+    wanted = customer.casefold()
+    digits = "".join(filter(str.isdigit, wanted)).lstrip("0")
+    same_number = [name for name in known if digits and "".join(filter(str.isdigit, name)).lstrip("0") == digits]
+    near = [folded[name] for name in get_close_matches(wanted, folded, n=3, cutoff=0.6)]
+    return list(dict.fromkeys([*same_number[:3], *near]))[:3]
+
+
+def _key(customer: str) -> Key:
+    kind, colon, _ = customer.partition(":")
+    return Key(customer) if colon and kind in KINDS_BY_STRENGTH else customer_key(customer)
+
+
+def _view(settings: Settings, profile: Profile, lane: int, position: str, watermark: int | None) -> CustomerView:
+    touches, specs = load_models(settings)
+    company = TouchTable(touches).company
+    models = {spec.name: (spec, compile_journey(spec, company)) for spec in specs}
+    strands = profile.strands
+    return CustomerView(
+        customer=public_key(Key(profile.key)),
+        lane=lane,
+        position=position,
+        watermark=watermark,
+        epoch=profile.epoch,
+        first_seen=min(strand.first for strand in strands),
+        last_seen=max(strand.newest for strand in strands),
+        touches={channel: sum(strand.touches[place] for strand in strands) for place, channel in enumerate(CHANNELS)},
+        company_acts=sum(strand.company for strand in strands),
+        late=sum(strand.late for strand in strands),
+        unclassified=sum(strand.unclassified for strand in strands),
+        truncated=sum(strand.truncated for strand in strands),
+        parked=profile.parked,
+        joined=public_key(Key(profile.to)) if profile.to else "",
+        recent=sorted((event for strand in strands for event in strand.recent), key=lambda event: event.at),
+        journeys=[_journey(each, models.get(each.journey), watermark) for each in profile.positions],
+    )
+
+
+def _journey(position: Position, model: tuple[JourneySpec, Journey] | None, watermark: int | None) -> JourneyView:
+    spec, journey = model or (None, None)
+    return JourneyView(
+        name=position.journey,
+        version=position.version,
+        stage=position.stage,
+        since=position.since,
+        seq=position.seq,
+        history=[*position.trail, *position.history],
+        timers=_timers(position, journey, watermark),
+        signals=position.occurrences,
+        labels={stage.id: dict(stage.labels) for stage in spec.stages} if spec else {},
+    )
+
+
+def _timers(position: Position, journey: Journey | None, watermark: int | None) -> list[TimerView]:
+    """What still runs: the profile holds its timers as events left them, so what time did since is added here."""
+    track = position.track
+    ready: list[Pending] = []
+    known = journey is not None and all(rule in journey.timers for _, rule, _ in track.pending)
+    if journey is not None and known and watermark is not None:
+        track, ready = project(journey, track, watermark, [])
+    return [
+        TimerView(rule, since, due, journey.timers[rule].to if journey is not None and known else None)
+        for due, rule, since in track.pending
+        if (due, rule, since) not in ready
+    ]

@@ -1,0 +1,149 @@
+"""What can be seen of the lanes from outside: their records in Redis, what they last said, and where the logs end."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from pipeline.adapters.kafka.feed_reader import FeedReader, FeedRecord
+from pipeline.adapters.redis.reader import TableReader
+from pipeline.application.lane_record import LaneRecord, decode_lane
+from pipeline.application.ports import ProgressRecord
+from pipeline.config import Settings
+from pipeline.errors import UserError
+
+SILENT_TICKS: Final = 10
+"""A lane that has said nothing for so many ticks has no owner."""
+_RECORDS_A_LANE: Final = 40
+
+_decode_progress = msgspec.json.Decoder(ProgressRecord).decode
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSeen:
+    """One lane. `record`: as in Redis, at changelog position `position`; `said`: its owner's last word (at ms).
+
+    `lag`: records of its inputs that it has not taken; None if nothing is known. `state` is running, or anything else
+    with the one `reason` why it does not move.
+    """
+
+    partition: int
+    record: LaneRecord | None
+    position: str
+    said: ProgressRecord | None
+    said_at: int | None
+    lag: int | None
+    state: str
+    reason: str
+
+    @property
+    def moves(self) -> bool:
+        return self.state == "running" and not self.reason
+
+    def total(self, outcome: str) -> int:
+        """Events of all channels with this outcome."""
+        return sum(getattr(tally, outcome) for tally in self.record.totals.values()) if self.record else 0
+
+
+@dataclass(frozen=True, slots=True)
+class LanesSeen:
+    """All lanes of an application. `holder`: who holds the timers back; empty if nobody has said anything."""
+
+    application: str
+    lanes: tuple[LaneSeen, ...]
+    watermark: int | None
+    holder: str
+
+
+def lane_records(settings: Settings) -> Mapping[int, tuple[str, LaneRecord | None]]:
+    """By lane: the changelog position of its table, and its record. Blocks; UserError if Redis does not answer."""
+    found: dict[int, tuple[str, LaneRecord | None]] = {}
+    with TableReader(settings.application, settings.redis_url) as reader:
+        for lane in range(settings.partitions):
+            reading = reader.lane_record(lane)
+            try:
+                record = decode_lane(reading.value) if reading.value else None
+            except msgspec.MsgspecError as error:
+                raise UserError(f"{settings.table_key(lane)}: the lane record cannot be read: {error}", 1) from None
+            found[lane] = ((reading.position or b"").decode(errors="replace"), record)
+    return found
+
+
+async def look(settings: Settings, now: int) -> LanesSeen:
+    """Asks Redis and Kafka once; `now` is the wall clock in ms. UserError if one of them does not answer."""
+    records = lane_records(settings)
+    inputs = [*settings.input_topics, settings.topic("journey.events"), settings.topic("journey.commands")]
+    async with FeedReader(settings.brokers, inputs) as reader:
+        ends = await reader.ends()
+    said = await _last_words(settings)
+    lanes = tuple(
+        _seen(settings, lane, *records[lane], said.get(lane), ends, now) for lane in range(settings.partitions)
+    )
+    watermarks = [lane.record.watermark if lane.record else None for lane in lanes]
+    known = [watermark for watermark in watermarks if watermark is not None]
+    return LanesSeen(
+        settings.application, lanes, min(known) if len(known) == len(lanes) else None, _holder(lanes, settings.clock)
+    )
+
+
+async def _last_words(settings: Settings) -> Mapping[int, tuple[int, ProgressRecord]]:
+    """By lane: when it last reported (ms, the broker's clock), and what."""
+    async with FeedReader(settings.brokers, [settings.topic("journey.progress")]) as reader:
+        words = _words(settings, await reader.last(_RECORDS_A_LANE * settings.partitions))
+        if len(words) < settings.partitions:
+            words = _words(settings, await reader.everything())
+    return words
+
+
+def _words(settings: Settings, records: Iterable[FeedRecord]) -> dict[int, tuple[int, ProgressRecord]]:
+    words: dict[int, tuple[int, ProgressRecord]] = {}
+    for record in records:
+        try:
+            said = _decode_progress(record.value or b"")
+        except msgspec.MsgspecError:
+            continue
+        # A world is `application/changelog`: other applications may share the topic.
+        if said.world.rpartition("/")[0] == settings.application:
+            words[said.lane] = (record.timestamp, said)
+    return words
+
+
+def _seen(
+    settings: Settings,
+    lane: int,
+    position: str,
+    record: LaneRecord | None,
+    word: tuple[int, ProgressRecord] | None,
+    ends: Mapping[tuple[str, int], int],
+    now: int,
+) -> LaneSeen:
+    said_at, said = word or (None, None)
+    lag = None
+    if record is not None:
+        lag = sum(
+            max(0, end - record.next.get(topic, 0)) for (topic, partition), end in ends.items() if partition == lane
+        )
+    silent_s = (now - said_at) / 1000 if said_at is not None else None
+    if silent_s is None:
+        state, reason = "unowned", "no worker has taken it yet"
+    elif silent_s > SILENT_TICKS * settings.tick_s:
+        state, reason = "unowned", f"no worker has reported for {round(silent_s)} s"
+    else:
+        state, reason = (said.state, said.reason) if said else ("unowned", "")
+    if record is not None and record.breaker is not None:
+        state, reason = "waiting", f"breaker: {record.breaker.reason}; `journey lane resume --lane {lane} --reason …`"
+    return LaneSeen(lane, record, position, said, said_at, lag, state, reason)
+
+
+def _holder(lanes: Iterable[LaneSeen], clock: str) -> str:
+    """The lane and topic with the least progress: nobody's timers pass it."""
+    silent = [lane.partition for lane in lanes if lane.state == "unowned"]
+    if silent:
+        return f"lane {silent[0]}" + (f" and {len(silent) - 1} more" if len(silent) > 1 else "") + ": without an owner"
+    said = [lane.said for lane in lanes if lane.said is not None]
+    if not said:
+        return ""
+    least = min(said, key=lambda word: -1 if word.raw is None else word.raw)
+    what = "punctuation" if clock == "event" else "progress"
+    return f"lane {least.lane} {least.holds}" + (f": no {what} yet" if least.raw is None else "")

@@ -1,0 +1,146 @@
+"""What subscribers read, as typed values: transitions, signals, dead letters, and the history they add up to."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from pipeline.adapters.kafka.feed_reader import FeedRecord
+from pipeline.application.intake import APPENDED, ERRORS, REASON
+from pipeline.domain.moments import parse_moment
+
+
+class EventCause(msgspec.Struct, frozen=True):
+    """The event that brought something about."""
+
+    id: str
+    type: str
+    channel: str
+
+
+class TimerCause(msgspec.Struct, frozen=True):
+    """The silence that brought something about; times RFC 3339."""
+
+    rule: str
+    since: str
+    due: str
+
+    @property
+    def lasted(self) -> int:
+        """Milliseconds."""
+        return parse_moment(self.due) - parse_moment(self.since)
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """An event or a silence, and the rule that it met."""
+
+    rule: str
+    event: EventCause | None = None
+    timer: TimerCause | None = None
+
+
+class PublishedTransition(msgspec.Struct, frozen=True, rename={"from_": "from"}):
+    """Transition v1; a stage is None where the customer has entered none."""
+
+    id: str
+    customer_id: str
+    journey: str
+    version: int
+    seq: int
+    kind: Literal["entered", "corrected", "retracted", "moved"]
+    from_: str | None
+    to: str | None
+    entry: str
+    supersedes: list[str]
+    occurred_at: str
+    cause: Cause
+
+
+class PublishedSignal(msgspec.Struct, frozen=True):
+    """Signal v1."""
+
+    id: str
+    customer_id: str
+    journey: str
+    version: int
+    signal: str
+    kind: Literal["fired", "retracted"]
+    occurrence: int
+    due_at: str
+    expires_at: str | None
+    expired: bool
+    overtaken: bool
+    cause: Cause
+    stage: str | None
+
+
+Published = PublishedTransition | PublishedSignal
+
+_transition = msgspec.json.Decoder(PublishedTransition).decode
+_signal = msgspec.json.Decoder(PublishedSignal).decode
+
+
+def transition(record: FeedRecord) -> PublishedTransition:
+    """msgspec.MsgspecError if the record is none."""
+    return _transition(record.value or b"")
+
+
+def signal(record: FeedRecord) -> PublishedSignal:
+    """msgspec.MsgspecError if the record is none."""
+    return _signal(record.value or b"")
+
+
+class DeadLetter(NamedTuple):
+    """Why a record could not be used, and the record; `origin` is topic-partition@offset, `appended` ms."""
+
+    reason: str
+    message: str
+    origin: str
+    appended: int | None
+    key: str
+    value: str
+
+
+def dead_letter(record: FeedRecord) -> DeadLetter:
+    """Never raises: what is missing is empty."""
+    headers = {name: value.decode(errors="replace") for name, value in record.headers}
+
+    def said(name: str) -> str:
+        return headers.get(ERRORS + name, "")
+
+    appended = headers.get(APPENDED, "")
+    return DeadLetter(
+        reason=headers.get(REASON, "unknown"),
+        message=said("exception.message"),
+        origin=f"{said('topic')}-{said('partition')}@{said('offset')}",
+        appended=int(appended) if appended.isdigit() else None,
+        key=(record.key or b"").decode(errors="replace"),
+        value=(record.value or b"").decode(errors="replace"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An entry of the net history: the customer came to `to` at `at` (RFC 3339)."""
+
+    at: str
+    to: str
+    cause: Cause
+
+
+def net_history(transitions: Iterable[PublishedTransition]) -> dict[tuple[str, str], Sequence[Step]]:
+    """By (customer, journey): what remains once corrections are followed, in order of event time.
+
+    `transitions` in the order of their log; entries of one moment stay in the order of their publication.
+    """
+    entries: dict[tuple[str, str], dict[str, Step]] = {}
+    for each in transitions:
+        history = entries.setdefault((each.customer_id, each.journey), {})
+        for gone in each.supersedes:
+            history.pop(gone, None)
+        if each.kind == "retracted":
+            history.pop(each.entry, None)
+        elif each.kind != "moved" and each.to is not None:
+            history[each.entry] = Step(each.occurred_at, each.to, each.cause)
+    return {whose: sorted(history.values(), key=lambda step: step.at) for whose, history in entries.items()}

@@ -1,0 +1,96 @@
+"""`journey lane`: orders to a lane that waits for a person. They stand on `journey.commands`, with their reason.
+
+Exit status: 0 the order is written, 1 Kafka or Redis does not answer or the lane needs no such order, 2 a mistake.
+"""
+
+import asyncio
+import logging
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli.settings import Config, load_settings
+
+if TYPE_CHECKING:
+    from pipeline.config import Settings
+
+app = typer.Typer(help="Order a lane that waits for a person to go on.", no_args_is_help=True)
+
+Lane = Annotated[int, typer.Option("--lane", min=0, metavar="P", help="The lane's number.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept with the order.")]
+
+
+@app.command()
+def resume(lane: Lane, reason: Reason, config: Config = None) -> None:
+    """Let a lane go on that the breaker has stopped, because what made its fold fail is mended."""
+    from pipeline.adapters.lanes_seen import lane_records
+    from pipeline.errors import UserError
+
+    settings = _settings(config, lane)
+    _, record = lane_records(settings)[lane]
+    if record is not None and record.breaker is None:
+        raise UserError(
+            f"lane {lane} is not stopped by the breaker; `journey status` says how it is. Nothing was ordered", 1
+        )
+    _order(settings, lane, {"command": "resume", "lane": lane, "reason": reason})
+
+
+@app.command()
+def skip(
+    lane: Lane,
+    reason: Reason,
+    topic: Annotated[
+        str | None, typer.Option("--topic", metavar="NAME", help="Only of this input (default: of all).")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Give up unread input that Kafka's retention has removed; the lane goes on with what is left."""
+    from pipeline.adapters.yaml_documents import closest
+    from pipeline.errors import UserError
+
+    settings = _settings(config, lane)
+    inputs = (*settings.input_topics, settings.topic("journey.events"), settings.topic("journey.commands"))
+    if topic is not None and topic not in inputs:
+        near = closest(topic, inputs)
+        raise UserError(f"{topic} is no input of the lanes" + (f"; did you mean '{near}'?" if near else ""))
+    _order(settings, lane, {"command": "skip", "lane": lane, "reason": reason, "topic": topic})
+
+
+def _settings(config: Path | None, lane: int) -> "Settings":
+    from pipeline.errors import UserError
+
+    settings = load_settings(config)
+    if lane >= settings.partitions:
+        raise UserError(f"there is no lane {lane}: lanes are 0 to {settings.partitions - 1}")
+    return settings
+
+
+def _order(settings: "Settings", lane: int, order: dict[str, object]) -> None:
+    import orjson
+
+    from pipeline.adapters.kafka.sender import RawSender
+    from pipeline.errors import UserError
+
+    if not str(order["reason"]).strip():
+        raise UserError("--reason must say why: whoever looks at this lane later will want to know")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    identifier = uuid.uuid4().hex
+    content = {"id": identifier, **order, "at": time.time_ns() // 1_000_000}
+    topic = settings.topic("journey.commands")
+
+    async def send() -> None:
+        async with RawSender(settings.brokers, [topic]) as sender:
+            if sender.partitions[topic] != settings.partitions:
+                raise UserError(
+                    f"{topic} has {sender.partitions[topic]} partitions and the settings say {settings.partitions}; "
+                    "see `journey topics check`",
+                    1,
+                )
+            sender.put(topic, lane, identifier.encode(), orjson.dumps(content))
+            await sender.flush()
+
+    asyncio.run(send())
+    typer.echo(f"Ordered lane {lane} to {order['command']} ({topic}-{lane}); `journey status` shows when it goes on.")

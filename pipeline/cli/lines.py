@@ -1,0 +1,80 @@
+"""Published records as lines for people: when, who, what, why."""
+
+from typing import Final
+
+from rich.text import Text
+
+from pipeline.adapters.published import Cause, DeadLetter, Published, PublishedTransition
+from pipeline.domain.duration import format_duration
+from pipeline.domain.moments import format_moment
+
+_START: Final = "·"
+"""Shown for a customer who has entered no stage."""
+_COLOURS: Final = {
+    "awareness": "cyan",
+    "consideration": "blue",
+    "purchase": "yellow",
+    "retention": "green",
+    "advocacy": "magenta",
+    "lapsed": "red",
+}
+
+
+def line(published: Published) -> Text:
+    """One line for a stage change or a signal."""
+    if isinstance(published, PublishedTransition):
+        text = _head(published.occurred_at, published.customer_id)
+        what = stage(published.from_)
+        what.append(" → ", "dim")
+        what.append_text(stage(published.to))
+        if published.kind != "entered":
+            what.append(f" {published.kind}", "bold yellow")
+    else:
+        text = _head(published.due_at, published.customer_id)
+        what = Text.assemble(("! ", "bold red"), (published.signal, "bold"))
+        for word, holds in (
+            ("withdrawn", published.kind == "retracted"),
+            ("overtaken", published.overtaken),
+            ("expired", published.expired),
+        ):
+            if holds:
+                what.append(f" {word}", "yellow")
+    what.pad_right(max(0, 32 - what.cell_len))
+    text.append_text(what)
+    text.append("  ")
+    text.append(why(published.cause), "dim")
+    return text
+
+
+def stage(name: str | None) -> Text:
+    return Text(name or _START, _COLOURS.get(name or "", ""))
+
+
+def why(cause: Cause) -> str:
+    """`order_placed on web`, `90d of silence since 2015-03-12 09:00`."""
+    if cause.event is not None:
+        return f"{cause.event.type} on {cause.event.channel}"
+    if cause.timer is not None:
+        return f"{format_duration(cause.timer.lasted)} of silence since {minute(cause.timer.since)}"
+    return cause.rule
+
+
+def minute(moment: str | int | None) -> str:
+    """`2015-03-12 09:00`, out of ms or RFC 3339; a dash for none."""
+    if moment is None or (isinstance(moment, int) and moment < 0):
+        return "–"
+    text = moment if isinstance(moment, str) else format_moment(moment)
+    return text[:16].replace("T", " ")
+
+
+def dead_letter_line(letter: DeadLetter) -> Text:
+    """One line for a record that no lane could use."""
+    text = _head(minute(letter.appended), letter.key or "–")
+    text.append(f"{letter.reason:<18}", "bold red")
+    text.append(f"{letter.message}  ")
+    text.append(f"{letter.origin}  {letter.value[:80]}", "dim")
+    return text
+
+
+def _head(moment: str, customer: str) -> Text:
+    return Text.assemble((minute(moment), "dim"), "  ", (f"{customer:<12}", "bold"), "  ")

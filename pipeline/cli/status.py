@@ -1,0 +1,97 @@
+"""`journey status`: every lane, who owns it, how far it is, and why it does not move if it does not.
+
+Exit status: 0 all lanes move, 1 one does not (or Kafka or Redis does not answer), 2 a mistake in the call.
+"""
+
+import asyncio
+import logging
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import typer
+
+from pipeline.cli.settings import Config, Json, load_settings
+
+if TYPE_CHECKING:
+    from pipeline.adapters.lanes_seen import LaneSeen, LanesSeen
+
+
+def status(config: Config = None, as_json: Json = False) -> None:
+    """Show every lane: owner, lag, position, state, the one reason why it does not move, and who holds the timers."""
+    from pipeline.adapters.lanes_seen import look
+
+    settings = load_settings(config)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    now = time.time_ns() // 1_000_000
+    seen = asyncio.run(look(settings, now))
+    if as_json:
+        _print_json(seen)
+    else:
+        _show(seen, now)
+    if not all(lane.moves for lane in seen.lanes):
+        raise typer.Exit(1)
+
+
+def _show(seen: "LanesSeen", now: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from pipeline.cli.lines import minute
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("lane", "state", "owner", "lag", "folded", "late", "dead", "position", "watermark", "said", "why"):
+        table.add_column(name, justify="right" if name in ("lane", "lag", "folded", "late", "dead") else "left")
+    for lane in seen.lanes:
+        table.add_row(
+            str(lane.partition),
+            f"[{'green' if lane.moves else 'red'}]{lane.state}[/]",
+            lane.said.owner if lane.said else "–",
+            "–" if lane.lag is None else f"{lane.lag:,}",
+            f"{lane.total('folded'):,}",
+            f"{lane.total('late'):,}",
+            f"{lane.total('dead'):,}",
+            lane.position.rpartition(":")[2] or "–",
+            minute(lane.record.watermark if lane.record else None),
+            "never" if lane.said_at is None else f"{max(0, now - lane.said_at) / 1000:.0f} s ago",
+            lane.reason,
+        )
+    # Cut to nobody's screen: a file or a pipe gets whole lines.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
+    console.print(table)
+    timers = f"timers stand at {minute(seen.watermark)}" if seen.watermark is not None else "no timer fires yet"
+    console.print(f"{seen.application}: {timers}" + (f"; held by {seen.holder}" if seen.holder else ""))
+
+
+def _print_json(seen: "LanesSeen") -> None:
+    import orjson
+
+    content = {
+        "application": seen.application,
+        "watermark": seen.watermark,
+        "timers_held_by": seen.holder,
+        "lanes": [_described(lane) for lane in seen.lanes],
+    }
+    typer.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode())
+
+
+def _described(lane: "LaneSeen") -> dict[str, object]:
+    record = lane.record
+    return {
+        "lane": lane.partition,
+        "state": lane.state,
+        "reason": lane.reason,
+        "owner": lane.said.owner if lane.said else None,
+        "said_at": lane.said_at,
+        "lag": lane.lag,
+        "position": lane.position or None,
+        "watermark": record.watermark if record else None,
+        "next": record.next if record else {},
+        "totals": {
+            outcome: lane.total(outcome) for outcome in ("read", "folded", "duplicate", "routed", "late", "dead")
+        },
+        "stages": record.stages if record else {},
+        "breaker": record.breaker.reason if record and record.breaker else None,
+        "parked": record.parked if record else 0,
+        "skipped": len(record.skipped) if record else 0,
+    }

@@ -1,0 +1,19 @@
+"""`journey worker`: one worker, until a signal.
+
+Exit status: 0 after SIGTERM or SIGINT, 1 after a failure (start another), 2 a mistake in the settings or around them.
+"""
+
+import typer
+
+from pipeline.cli.settings import Config, load_settings
+
+
+def worker(config: Config = None) -> None:
+    """Fold events and publish stage changes, for as many lanes as Kafka gives to this process."""
+    from pipeline.log import configure
+    from pipeline.worker.main import run_worker
+    from pipeline.worker.wiring import wire
+
+    settings = load_settings(config)
+    configure(settings.log_format, settings.log_level)
+    raise typer.Exit(run_worker(settings, wire))
