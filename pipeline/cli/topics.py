@@ -40,7 +40,7 @@ def apply(
         int | None, typer.Option(min=1, help="Copies of each new topic [default: 3, or as many as there are brokers].")
     ] = None,
 ) -> None:
-    """Make the topics that are missing, and set on the others what a worker needs. Nothing is ever deleted."""
+    """Make the topics that are missing, and set on the others what a worker needs. No topic is ever deleted."""
     from pipeline.adapters.kafka import topics
 
     settings = _settings(config)
