@@ -74,7 +74,7 @@ def jars() -> list[Path]:
 def _complete(home: Path, wanted: list[Jar]) -> bool:
     try:
         return all((home / jar.file_name).stat().st_size == jar.size for jar in wanted)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 
