@@ -178,7 +178,7 @@ class Hold:
             Outgoing(topics.transitions, partition, written.transitions),
             Outgoing(topics.signals, partition, written.signals),
             Outgoing(topics.customers, partition, written.customers),
-            Outgoing(topics.dead_letters, partition % self._settings.dead_letter_partitions, batch.dead),
+            Outgoing(topics.dead_letters, partition, batch.dead),
             *(Outgoing(topics.events, home, entries) for home, entries in batch.routed.items()),
             Outgoing(topics.profiles, partition, changelog),
         ]

@@ -39,7 +39,6 @@ class LaneSettings:
     topics: Topics
     sources: tuple[Source, ...]
     event_clock: bool
-    dead_letter_partitions: int = 1
     most: int = 16_000
     queue: int = 32_000
     merge_wait: float = 1.0

@@ -85,6 +85,9 @@ class Fold:
 
         Positions in journeys that are not live stay behind those, untouched.
         """
+        if not profile.positions:
+            profile.positions = [new_position(j.name, j.version, j.start) for j in self.journeys]
+            return
         if [position.journey for position in profile.positions] == self._names:
             return
         have = {position.journey: position for position in profile.positions}

@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 from pipeline import __version__
@@ -35,7 +35,7 @@ from pipeline.worker.main import Surroundings, Wiring
 from pipeline.worker.system_clock import SystemClock
 
 
-def lane_settings(settings: Settings, owner: str, dead_letter_partitions: int) -> LaneSettings:
+def lane_settings(settings: Settings, owner: str) -> LaneSettings:
     """The settings as the lanes take them."""
     sources = [
         Source(settings.topic(item.topic), "raw", item.channel, item.channel_field or "channel")
@@ -60,7 +60,6 @@ def lane_settings(settings: Settings, owner: str, dead_letter_partitions: int) -
         ),
         sources=tuple(sources),
         event_clock=settings.clock == "event",
-        dead_letter_partitions=dead_letter_partitions,
         most=settings.max_batch_events,
         queue=2 * settings.max_batch_events,
         merge_wait=settings.merge_wait_s,
@@ -104,11 +103,11 @@ async def wire(around: Surroundings) -> AsyncIterator[Wiring]:
     metrics = PrometheusMetrics()
     clock = SystemClock()
     owner = f"{socket.gethostname()}:{os.getpid()}"
-    with HealthServer(settings.http_host, settings.http_port, around.health, metrics):
+    pages = HealthServer(settings.http_host, settings.http_port, around.health, metrics) if settings.http_port else None
+    with pages or nullcontext():
         await ensure_fit(settings)
-        topics = await ensure_as_wanted(settings)
-        del topics
-        shared = lane_settings(settings, owner, settings.partitions)
+        await ensure_as_wanted(settings)
+        shared = lane_settings(settings, owner)
         watermark = Watermark(settings.partitions, settings.max_hops)
         changelog = ChangelogReader(connection(settings, "changelog"), shared.topics.profiles)
         progress = ProgressTopic(connection(settings, "progress"), settings.topic("journey.progress"), clock.now)

@@ -129,7 +129,6 @@ class Workers:
             topics=TOPICS,
             sources=SOURCES,
             event_clock=False,
-            dead_letter_partitions=PARTITIONS,
         )
         ports = LanePorts(
             inputs=self.inputs,
