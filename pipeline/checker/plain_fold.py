@@ -6,16 +6,18 @@ can be read side by side. Times are milliseconds.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 
 from pipeline.checker.plain_journey import ANY, START, Entry, Journey, Silence
+from pipeline.checker.plain_touches import Row, touch_of
 
 Kind = Literal["accepted", "duplicate", "late"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Act:
-    """One event with its touch. Acts compare in the order of rule 1: the first five fields, in this order."""
+    """One event with its touch. Acts compare in the order of rule 2: the first five fields, in this order."""
 
     at: int
     appended: int
@@ -25,6 +27,17 @@ class Act:
     touch: str = field(compare=False)
     channel: str = field(compare=False)
     company: bool = field(compare=False, default=False)
+
+
+def act_of(
+    event: Mapping[str, Any], channel: str, rows: Sequence[Row], appended: int, partition: int, offset: int
+) -> Act:
+    """A raw event, decoded from JSON, as an act (rule 1). It must be valid."""
+    at = event["occurred_at"]
+    if isinstance(at, str):
+        at = (datetime.fromisoformat(at) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    touch = touch_of(event, channel, rows)
+    return Act(at, appended, partition, offset, event["id"], touch, channel, event.get("actor") == "company")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +93,7 @@ class Position:
 
 @dataclass(slots=True)
 class Counters:
-    """What a profile counts beside the journeys (rule 5). `touches` are the customer's own acts by channel."""
+    """What a profile counts beside the journeys (rule 6). `touches` are the customer's own acts by channel."""
 
     touches: dict[str, int] = field(default_factory=dict)
     company: int = 0
@@ -99,7 +112,7 @@ def fold(journey: Journey, acts: Iterable[Act], watermark: int | None) -> Positi
 
 
 def take(journey: Journey, position: Position, act: Act) -> None:
-    """One act in its order: rules 6 to 11."""
+    """One act in its order: rules 7 to 12."""
     settle(journey, position, act.at)
     if act.company:
         return
@@ -116,13 +129,13 @@ def take(journey: Journey, position: Position, act: Act) -> None:
 
 
 def settle(journey: Journey, position: Position, before: int) -> None:
-    """Rule 6: every stage timer due before this time fires, also those that a fired one arms."""
+    """Rule 7: every stage timer due before this time fires, also those that a fired one arms."""
     while (timer := next_stage_timer(journey, position)) is not None and timer.due < before:
         fire(journey, position, timer)
 
 
 def pass_time(journey: Journey, position: Position, watermark: int) -> None:
-    """Rules 12 and 13: stage timers that the watermark has reached fire in order, then signals."""
+    """Rules 13 and 14: stage timers that the watermark has reached fire in order, then signals."""
 
     def ready(timer: Pending) -> bool:
         return watermark >= timer.due + journey.silences[timer.rank].grace
@@ -141,7 +154,7 @@ def next_stage_timer(journey: Journey, position: Position) -> Pending | None:
 
 
 def fire(journey: Journey, position: Position, timer: Pending) -> None:
-    """A stage timer moves the customer at its due."""
+    """Rules 7 and 13: a stage timer moves the customer at its due."""
     silence = journey.silences[timer.rank]
     assert silence.to is not None
     position.history.append(Step(timer.due, silence.rule, position.stage, silence.to, None, timer.since))
@@ -149,7 +162,7 @@ def fire(journey: Journey, position: Position, timer: Pending) -> None:
 
 
 def move(journey: Journey, position: Position, to: str, at: int) -> None:
-    """Rule 10: what a move, by an act or by a timer, does besides changing the stage."""
+    """Rule 11: what a move, by an act or by a timer, does besides changing the stage."""
     position.stage, position.since = to, at
     position.pending = {p for p in position.pending if stays(journey.silences[p.rank], p, at)}
     for entry in journey.entries:
@@ -179,7 +192,7 @@ def stays(silence: Silence, timer: Pending, moved_at: int) -> bool:
 
 
 def breaks(silence: Silence, timer: Pending, act: Act) -> bool:
-    """Rule 7: whether the act ends this silence."""
+    """Rule 8: whether the act ends this silence."""
     named = act.touch in silence.unless or ANY in silence.unless or starts(silence, act.touch)
     return named and timer.since < act.at <= timer.due
 
@@ -195,7 +208,7 @@ def pends_in(silence: Silence, stage: str) -> bool:
 
 
 def count(journey: Journey, position: Position, act: Act) -> None:
-    """Rule 8: what the customer has shown includes this act before any rule looks at it."""
+    """Rule 9: what the customer has shown includes this act before any rule looks at it."""
     position.shown[act.touch] = position.shown.get(act.touch, 0) + 1
     position.last[act.touch] = position.last[ANY] = act.at
     for entry in journey.entries:
@@ -205,7 +218,7 @@ def count(journey: Journey, position: Position, act: Act) -> None:
 
 
 def fits(entry: Entry, position: Position, act: Act) -> bool:
-    """Rule 9: whether this entry rule moves the customer on this act."""
+    """Rule 10: whether this entry rule moves the customer on this act."""
     if act.touch not in entry.touches or position.stage not in entry.froms or entry.to == position.stage:
         return False
     if any(position.shown.get(touch, 0) < least for touch, least in entry.at_least):
@@ -223,7 +236,7 @@ def last_of(position: Position, touches: Iterable[str]) -> int | None:
 
 @dataclass(slots=True)
 class Admission:
-    """What becomes of a customer's events in the order of their arrival: rules 2 to 4.
+    """What becomes of a customer's events in the order of their arrival: rules 3 to 5.
 
     `lateness` in ms, `limit` in events. `remembered` are the accepted acts that can still be placed exactly, in order.
     """
@@ -263,7 +276,7 @@ def accepted(arrivals: Sequence[Act], lateness: int, limit: int) -> list[Act]:
 
 
 def counters(acts: Iterable[Act]) -> Counters:
-    """Rule 5, over all accepted acts of a customer."""
+    """Rule 6, over all accepted acts of a customer."""
     total = Counters()
     for act in acts:
         if act.company:
@@ -276,5 +289,5 @@ def counters(acts: Iterable[Act]) -> Counters:
 
 
 def net_history(customer: str, journey: Journey, position: Position) -> Mapping[str, tuple[int, str]]:
-    """What a subscriber of the feed should hold at rest: entry id -> (time, stage)."""
+    """What a subscriber of the feed should hold at rest (rule 18): entry id -> (time, stage)."""
     return {step.id(customer, journey.name): (step.at, step.to) for step in position.history}

@@ -1,0 +1,207 @@
+"""One customer through both folds side by side: after every step they must agree, and the feed keep its promises."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pipeline.adapters.journey_files import load_journey, load_touches
+from pipeline.application.records import signal_record, transition_record
+from pipeline.checker import plain_fold, plain_journey
+from pipeline.checker.net_history import Subscriber
+from pipeline.checker.plain_fold import Act, Admission
+from pipeline.checker.plain_touches import Row, read_touches
+from pipeline.domain.compile import Journey, compile_journey
+from pipeline.domain.event import CHANNELS, Event, decode, moment
+from pipeline.domain.feed import Feed
+from pipeline.domain.fold import Fold
+from pipeline.domain.moments import format_moment, parse_moment
+from pipeline.domain.profile import NEVER, new_profile
+from pipeline.domain.profile import decode as decode_profile
+from pipeline.domain.profile import encode as encode_profile
+from pipeline.domain.touches import TouchTable
+
+CUSTOMER = "4711"
+EPOCH = 1_000
+Raw = Mapping[str, Any]
+"""A YAML document or a raw event, as plain values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """A touch table and journeys, each read twice: by the pipeline and by the checker."""
+
+    table: TouchTable
+    compiled: tuple[Journey, ...]
+    rows: Sequence[Row]
+    plain: tuple[plain_journey.Journey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A raw event as it stands in a topic: `appended` is ms, `channel` that of the topic."""
+
+    event: Raw
+    channel: str
+    appended: int
+    partition: int
+    offset: int
+
+
+def read_models(touches: Raw, journeys: Sequence[Raw], grace: Mapping[str, int]) -> Models:
+    """Both readings of the same documents, as texts and as plain values; UserError if the pipeline refuses them."""
+    with TemporaryDirectory() as folder:
+        table = Path(folder, "touches.yaml")
+        table.write_text(json.dumps(touches), encoding="utf-8")
+        files = [Path(folder, f"{number}.yaml") for number in range(len(journeys))]
+        for file, journey in zip(files, journeys, strict=True):
+            file.write_text(json.dumps(journey), encoding="utf-8")
+        table_and_compiled = _compile(table, files, grace)
+    rows = read_touches(touches)
+    plain = (plain_journey.read_journey(journey, rows, grace) for journey in journeys)
+    return Models(*table_and_compiled, rows, tuple(plain))
+
+
+def load_models(touches: Path, journeys: Sequence[Path], grace: Mapping[str, int]) -> Models:
+    """Both readings of the same files; UserError if the pipeline refuses them."""
+    rows = read_touches(plain_journey.read_file(touches))
+    plain = (plain_journey.read_journey(plain_journey.read_file(path), rows, grace) for path in journeys)
+    return Models(*_compile(touches, journeys, grace), rows, tuple(plain))
+
+
+def _compile(
+    touches: Path, journeys: Sequence[Path], grace: Mapping[str, int]
+) -> tuple[TouchTable, tuple[Journey, ...]]:
+    specs = load_touches(touches)
+    table = TouchTable(specs)
+    loaded = (load_journey(path, specs, grace, clock_is_event=False) for path in journeys)
+    return table, tuple(compile_journey(spec, table.company) for spec in loaded)
+
+
+class TwoFolds:
+    """The fast fold with its profile, the plain one with all that was accepted, and a subscriber of the feed.
+
+    `lateness` in ms, `limit` in events. Every step raises AssertionError where the two differ.
+    """
+
+    def __init__(self, models: Models, lateness: int, limit: int) -> None:
+        self.models = models
+        self.fold = Fold(models.compiled, models.table.company, lateness, limit)
+        self.profile = new_profile(f"c:{CUSTOMER}", EPOCH)
+        self.fold.align(self.profile)
+        self.admission = Admission(lateness, limit)
+        self.acts: list[Act] = []
+        self.late = 0
+        self.watermark: int | None = None
+        self.subscriber = Subscriber()
+        self.published: list[Raw] = []
+
+    def arrive(self, sent: Sent) -> str:
+        """One event arrives. The outcome, on which both agree; `published` is what went out."""
+        act = plain_fold.act_of(sent.event, sent.channel, self.models.rows, sent.appended, sent.partition, sent.offset)
+        expected = self.admission.arrive(act)
+        if expected == "accepted":
+            self.acts.append(act)
+            self.acts.sort()
+        self.late += expected == "late"
+        feed = Feed()
+        outcome = self.fold.event(self.profile, self._event(sent), self.watermark, feed)
+        assert outcome == ("folded" if expected == "accepted" else expected)
+        assert outcome == "folded" or not (feed.transitions or feed.signals)
+        self._publish(feed)
+        return expected
+
+    def rise(self, watermark: int) -> None:
+        """The watermark rises to this time."""
+        self.watermark = watermark
+        feed = Feed()
+        self.fold.time(self.profile, watermark, feed)
+        self._publish(feed)
+
+    def reload(self) -> None:
+        """The profile leaves the cache and comes back from the table."""
+        self.profile = decode_profile(encode_profile(self.profile))
+        self.fold.align(self.profile)
+
+    def _event(self, sent: Sent) -> Event:
+        raw = decode(json.dumps(sent.event).encode(), max_bytes=1 << 20, max_depth=32)
+        touch = self.models.table.classify(raw, sent.channel)
+        return Event(raw.id, moment(raw), sent.appended, sent.partition, sent.offset, raw.type, touch, sent.channel)
+
+    def _publish(self, feed: Feed) -> None:
+        transitions = [json.loads(transition_record(record, "2026-01-01T00:00:00.000Z")) for record in feed.transitions]
+        signals = [json.loads(signal_record(record, "2026-01-01T00:00:00.000Z")) for record in feed.signals]
+        for record in transitions:
+            self.subscriber.transition(record)
+        for record in signals:
+            self.subscriber.signal(record)
+        self.published = [*transitions, *signals]
+        assert self.subscriber.at_rest() == []
+        self._compare_counters()
+        for journey, position in zip(self.models.plain, self.positions(), strict=True):
+            self._compare(journey, position)
+            for record in transitions:
+                self._check_cause(journey, position, record)
+            for record in signals:
+                self._check_signal(journey, position, record)
+
+    def positions(self) -> Iterator[plain_fold.Position]:
+        """Where the customer is in each journey, from scratch."""
+        return (plain_fold.fold(journey, self.acts, self.watermark) for journey in self.models.plain)
+
+    def _compare(self, journey: plain_journey.Journey, plain: plain_fold.Position) -> None:
+        fast = next(position for position in self.profile.positions if position.journey == journey.name)
+        assert (fast.stage, fast.since) == (plain.stage, NEVER if plain.since is None else plain.since)
+        track = self.subscriber.tracks.get((CUSTOMER, journey.name))
+        told = track.entries if track else {}
+        history = plain_fold.net_history(CUSTOMER, journey, plain)
+        assert told == {entry: (format_moment(at), to) for entry, (at, to) in history.items()}
+        assert (track.stage if track else None) == (plain.stage or None)
+        holding = sorted(
+            (name, due)
+            for (_, of, name), known in self.subscriber.signals.items()
+            for due in known.holding.values()
+            if of == journey.name
+        )
+        public = {silence.rule: silence.signal for silence in journey.silences}
+        assert holding == sorted((public[firing.rule], format_moment(firing.due)) for firing in plain.signals)
+
+    def _compare_counters(self) -> None:
+        strand, plain = self.profile.strands[0], plain_fold.counters(self.acts)
+        touches = {channel: n for channel, n in zip(CHANNELS, strand.touches, strict=True) if n}
+        assert (touches, strand.company, strand.late) == (plain.touches, plain.company, self.late)
+        if self.acts:
+            assert (strand.first, strand.newest) == (plain.first_seen, plain.last_seen)
+        assert bool(strand.truncated) == self.admission.truncated
+
+    def _check_cause(self, journey: plain_journey.Journey, plain: plain_fold.Position, record: Raw) -> None:
+        """A record of an entry that is true says what the plain history says of it."""
+        step = next((step for step in plain.history if step.id(CUSTOMER, journey.name) == record["entry"]), None)
+        if record["journey"] != journey.name or step is None:
+            return
+        assert record["occurred_at"] == format_moment(step.at)
+        assert record["kind"] == "retracted" or record["to"] == step.to
+        assert record["cause"]["rule"] == step.rule
+        if step.event is not None:
+            assert record["cause"]["event"]["id"] == step.event
+        else:
+            assert step.since is not None
+            timer = {"rule": step.rule, "since": format_moment(step.since), "due": format_moment(step.at)}
+            assert record["cause"]["timer"] == timer
+
+    def _check_signal(self, journey: plain_journey.Journey, plain: plain_fold.Position, record: Raw) -> None:
+        """Rule 19: what a signal says of the moment in which it was published."""
+        if record["journey"] != journey.name:
+            return
+        silence = next(s for s in journey.silences if s.rule == record["cause"]["timer"]["rule"])
+        due = parse_moment(record["due_at"])
+        assert record["stage"] == (plain.stage or None)
+        assert record["overtaken"] == (max(act.at for act in self.acts) > due)
+        assert self.watermark is not None
+        expires = None if silence.expires is None else due + silence.expires
+        assert record["expires_at"] == (None if expires is None else format_moment(expires))
+        assert record["expired"] == (expires is not None and self.watermark >= expires)
+        if record["kind"] == "fired":
+            assert self.watermark >= due + silence.grace
