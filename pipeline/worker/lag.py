@@ -1,0 +1,51 @@
+"""How far the lanes of this worker are behind, for people: lag tools, metrics, the watchdog."""
+
+from collections.abc import Mapping
+
+import structlog
+
+from pipeline.application.ports import KafkaDoubt
+from pipeline.worker.inputs import ConsumerInputs
+from pipeline.worker.lanes import LaneSet
+
+log = structlog.get_logger(__name__)
+
+EVERY_S = 5.0
+"""Between two looks."""
+
+
+class Lag:
+    """What every lane here had still to read when it was last asked for; `of` and `all` are safe from any thread."""
+
+    def __init__(self, inputs: ConsumerInputs, lanes: LaneSet) -> None:
+        self._inputs = inputs
+        self._lanes = lanes
+        self._ends: Mapping[tuple[str, int], int] = {}
+
+    async def look(self) -> None:
+        """Asks for the ends of all inputs here and publishes the group's offsets; failures are only logged."""
+        positions = self._positions()
+        if not positions:
+            self._ends = {}
+            return
+        try:
+            self._ends = await self._inputs.ends(list(positions))
+            await self._inputs.publish_offsets(self._positions())
+        except KafkaDoubt as doubt:
+            log.debug("lag.unknown", why=str(doubt))
+
+    def all(self) -> dict[tuple[str, int], int]:
+        """Positions still to be read by (topic, partition); what is not known is left out."""
+        ends = self._ends
+        return {place: max(0, ends[place] - position) for place, position in self._positions().items() if place in ends}
+
+    def of(self, partition: int) -> int:
+        """Positions that a lane has still to read, over all its inputs; 0 if that is not known."""
+        return sum(behind for (_, number), behind in self.all().items() if number == partition)
+
+    def _positions(self) -> dict[tuple[str, int], int]:
+        return {
+            (topic, report.partition): offset
+            for report in self._lanes.reports()
+            for topic, offset in report.next.items()
+        }
