@@ -121,6 +121,13 @@ class Cluster:
         self._client: Any = None
         self._opening = asyncio.Lock()
 
+    @classmethod
+    def around(cls, client: AIOKafkaClient) -> "Cluster":
+        """The brokers by way of somebody else's client, who also closes it."""
+        cluster = cls(Connection(client._bootstrap_servers, client._client_id, client._request_timeout_ms / 1000))
+        cluster._client = client
+        return cluster
+
     async def __aenter__(self) -> Self:
         await self.open()
         return self

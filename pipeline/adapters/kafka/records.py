@@ -16,10 +16,13 @@ from collections.abc import Collection
 from typing import Any, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.consumer.fetcher import READ_COMMITTED, Fetcher, FetchError, FetchResult, PartitionRecords
-from aiokafka.errors import CorruptRecordException
+from aiokafka.consumer.fetcher import READ_COMMITTED, Fetcher, FetchError, FetchResult
+from aiokafka.errors import KafkaError
 
-from pipeline.application.ports import Fetched, KafkaDoubt, Record
+from pipeline.adapters.kafka.connection import Cluster
+from pipeline.adapters.kafka.parsing import drain
+from pipeline.adapters.kafka.reader import PartitionReader
+from pipeline.application.ports import Fetched, KafkaDoubt
 
 
 class Unreadable(KafkaDoubt):
@@ -65,7 +68,9 @@ class WholeFetches(Fetcher):  # type: ignore[misc]  # aiokafka has no types
         while True:
             if self._subscriptions.reassignment_in_progress:
                 await self._subscriptions.wait_for_assignment()
-            ready = self._take_ready(partitions)
+            ready, failed = self._take_ready(partitions)
+            if failed is not None and not ready:
+                ready = await self._take_failed(failed)
             left = deadline - time.monotonic()
             if ready or left <= 0:
                 return ready
@@ -76,7 +81,10 @@ class WholeFetches(Fetcher):  # type: ignore[misc]  # aiokafka has no types
                 return {}
             waiter.result()  # aiokafka reports errors of the group here
 
-    def _take_ready(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Fetched]:
+    def _take_ready(
+        self, partitions: Collection[TopicPartition]
+    ) -> tuple[dict[TopicPartition, Fetched], TopicPartition | None]:
+        """What can be handed out, and a partition that cannot, if there is one."""
         ready: dict[TopicPartition, Fetched] = {}
         failed: TopicPartition | None = None
         for tp in [*self._records, *self.at_end.difference(self._records)]:
@@ -97,11 +105,31 @@ class WholeFetches(Fetcher):  # type: ignore[misc]  # aiokafka has no types
                 ready[tp] = fetched
             elif isinstance(held, FetchError):
                 failed = tp
-        if failed is not None and not ready:
-            cause = self._records[failed]._error
-            self._drop(failed)
-            raise Unreadable(failed.topic, failed.partition, self._position(failed), cause) from cause
-        return ready
+        return ready, failed
+
+    async def _take_failed(self, tp: TopicPartition) -> dict[TopicPartition, Fetched]:
+        cause, position = self._records[tp]._error, self._position(tp)
+        try:
+            if not isinstance(cause, UnicodeDecodeError) or position is None:
+                raise Unreadable(tp.topic, tp.partition, position, cause) from cause
+            reader = PartitionReader(
+                Cluster.around(self._client),
+                tp.topic,
+                tp.partition,
+                position,
+                committed=self._isolation_level == READ_COMMITTED,
+                max_bytes=self._max_partition_fetch_bytes,
+            )
+            try:
+                fetched = await reader.fetch(wait_ms=0)
+            except KafkaError as error:
+                raise Unreadable(tp.topic, tp.partition, position, error) from error
+            if self._position(tp) != position:  # sought or taken away meanwhile
+                return {}
+            self._subscriptions.subscription.assignment.state_value(tp).consumed_to(fetched.end)
+            return {tp: fetched}
+        finally:
+            self._drop(tp)
 
     def _take_whole(self, tp: TopicPartition, held: FetchResult) -> tuple[Fetched | None, FetchError | None]:
         """Everything that one fetch of one partition holds; nothing if a seek, pause or rebalance has overtaken it."""
@@ -171,43 +199,3 @@ def read_whole_fetches(consumer: AIOKafkaConsumer) -> WholeFetches:
         fetcher.__class__ = WholeFetches
         fetcher.sought, fetcher.at_end = set(), set()
     return cast(WholeFetches, fetcher)
-
-
-def drain(fetch: PartitionRecords) -> tuple[list[Record], Exception | None]:
-    """All readable records of one fetch, and what stopped the reading, if anything did.
-
-    Moves `fetch.next_fetch_offset` past what was read: markers, aborted records and compacted gaps included.
-    """
-    # The generator that aiokafka made for single records refers back to its owner. It is never run to its end here,
-    # so without this line every fetch would wait for the garbage collector.
-    fetch._records_iterator = None
-    found: list[Record] = []
-    whole = 0
-    try:
-        while fetch._records.has_next():
-            batch = fetch._records.next_batch()
-            if fetch._check_crcs and not batch.validate_crc():
-                raise CorruptRecordException("a batch has a wrong CRC")
-            if _visible(fetch, batch):
-                position = fetch.next_fetch_offset
-                if batch.base_offset >= position:
-                    found += batch
-                else:
-                    found += [record for record in batch if record.offset >= position]
-                whole = len(found)
-            fetch.next_fetch_offset = batch.next_offset
-    except Exception as error:  # noqa: BLE001  # whatever bytes do to a parser; the batches before them are good
-        del found[whole:]
-        return found, error
-    return found, None
-
-
-def _visible(fetch: PartitionRecords, batch: Any) -> bool:
-    """Whether the batch holds records for this reader: no markers, and with read_committed nothing aborted."""
-    if fetch._isolation_level == READ_COMMITTED and batch.is_transactional:
-        fetch._consume_aborted_up_to(batch.base_offset)
-        if batch.is_control_batch and fetch._contains_abort_marker(batch):
-            fetch._aborted_producers.discard(batch.producer_id)
-        elif batch.producer_id in fetch._aborted_producers:
-            return False
-    return not batch.is_control_batch
