@@ -231,7 +231,8 @@ def _with_mvn(wanted: list[Jar], target: Path, progress: Progress) -> None:
                 progress(sizes.pop(arrived[1], 0))
     if maven.returncode:
         why = next((line.strip() for line in lines if line.startswith("[ERROR]")), "it did not say why")
-        raise StackError(f"mvn could not download the Kafka jars: {why[:300]}")
+        raise StackError(f"mvn could not download the Kafka jars: {why.removeprefix('[ERROR] ')[:300]}")
+    progress(sum(sizes.values()))  # what its own repository had already
     pom.unlink()
 
 
