@@ -1,0 +1,272 @@
+"""What this system measures of itself: a closed list, and how the parts report to it.
+
+A metric is named here without the prefix that all share in Prometheus. docs/metrics.md is made of this list.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol, get_args
+
+from pipeline.application.lane_record import UNKNOWN_CHANNEL, LaneRecord
+from pipeline.domain.event import CHANNELS, Reason
+
+PREFIX: Final = "journey_"
+
+OTHER: Final = "other"
+"""What stands for a label's value outside its closed list, so that a mistake cannot make series without end."""
+
+NONE: Final = "none"
+"""What stands for an empty label value, which Prometheus would take for no label."""
+
+Kind = Literal["counter", "gauge", "histogram"]
+Origin = Literal["record", "lane", "worker"]
+"""`record`: absolute, from the lane record, so that it adds up over crashes and moves with the lane. `lane`: what this
+process saw of a lane; gone when the lane is. `worker`: what concerns the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label and what bounds it: its `values`, or in words the thing whose number is bounded."""
+
+    name: str
+    values: tuple[str, ...] = ()
+    bound: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric, in base units (seconds, bytes). `buckets` of a histogram are upper bounds in its unit."""
+
+    name: str
+    kind: Kind
+    origin: Origin
+    help: str
+    labels: tuple[Label, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+LANE = Label("lane", bound="partitions")
+TOPIC = Label("topic", bound="the inputs of a lane")
+JOURNEY = Label("journey", bound="the journeys in the settings")
+STAGE = Label("stage", bound="the stages of the journey")
+SIGNAL = Label("signal", bound="the signals of the journey")
+CHANNEL = Label("channel", (*CHANNELS, UNKNOWN_CHANNEL))
+OUTCOME = Label("outcome", ("folded", "duplicate", "routed", "late", "dead"))
+STATE = Label("state", ("new", "taking", "running", "waiting", "parked", "stopped"))
+WAIT = Label("reason", (NONE, "replaying", "redis", "kafka", "fenced", "breaker", "retention", "membership"))
+
+_STEP_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+METRICS: Final = (
+    Metric("events_read_total", "counter", "record", "Raw and routed events read.", (LANE, CHANNEL)),
+    Metric(
+        "events_total",
+        "counter",
+        "record",
+        "The same events by what became of them. Over all outcomes the sum is events_read_total, exactly.",
+        (LANE, CHANNEL, OUTCOME),
+    ),
+    Metric("commands_read_total", "counter", "record", "Commands read.", (LANE,)),
+    Metric(
+        "commands_total",
+        "counter",
+        "record",
+        "Commands by what became of them.",
+        (LANE, Label("outcome", ("obeyed", "dead"))),
+    ),
+    Metric(
+        "transitions_total",
+        "counter",
+        "record",
+        "Transitions published.",
+        (LANE, JOURNEY, Label("kind", ("entered", "corrected", "retracted", "moved"))),
+    ),
+    Metric(
+        "signals_total",
+        "counter",
+        "record",
+        "Signals published.",
+        (LANE, JOURNEY, SIGNAL, Label("kind", ("fired", "retracted"))),
+    ),
+    Metric(
+        "dead_letters_total",
+        "counter",
+        "record",
+        "Records sent to the dead letters.",
+        (LANE, Label("reason", get_args(Reason))),
+    ),
+    Metric("customers", "gauge", "record", "Customers who are in a stage now.", (LANE, JOURNEY, STAGE)),
+    Metric(
+        "truncated_total", "counter", "record", "Events pushed out of a customer's recent ones by their limit.", (LANE,)
+    ),
+    Metric("unclassified_events_total", "counter", "record", "Events that no row of the touch table fits.", (LANE,)),
+    Metric(
+        "old_events_total",
+        "counter",
+        "record",
+        "Events far older than their append time: on the live clock their silences are all due at once.",
+        (LANE,),
+    ),
+    Metric(
+        "timers_parked_total", "counter", "record", "Customers whose timers were parked because one raised.", (LANE,)
+    ),
+    Metric("breaker_open", "gauge", "record", "1 while the lane stands until a person resumes it.", (LANE,)),
+    Metric(
+        "skipped_records_total",
+        "counter",
+        "record",
+        "Positions that retention took unread and that a person gave up.",
+        (LANE, TOPIC),
+    ),
+    Metric(
+        "lane_state", "gauge", "lane", "1 for the state that the lane is in, and why it waits.", (LANE, STATE, WAIT)
+    ),
+    Metric("lane_lag_records", "gauge", "lane", "Positions between the lane and the end of its input.", (LANE, TOPIC)),
+    Metric(
+        "lane_progress_timestamp_seconds",
+        "gauge",
+        "lane",
+        "Append time before which the lane's raw inputs are folded or routed.",
+        (LANE,),
+    ),
+    Metric("lane_takes_total", "counter", "lane", "How often this worker took the lane.", (LANE,)),
+    Metric(
+        "lane_doubts_total",
+        "counter",
+        "lane",
+        "How often the lane was in doubt and was taken again.",
+        (LANE, WAIT),
+    ),
+    Metric(
+        "lane_replayed_records_total", "counter", "lane", "Records of the changelog read to take the lane.", (LANE,)
+    ),
+    Metric(
+        "transaction_seconds", "histogram", "worker", "One Kafka transaction, from begin to commit.", buckets=_STEP_S
+    ),
+    Metric("table_load_seconds", "histogram", "worker", "One read of a batch's profiles from Redis.", buckets=_STEP_S),
+    Metric("table_apply_seconds", "histogram", "worker", "One write of a batch's profiles to Redis.", buckets=_STEP_S),
+    Metric(
+        "batch_events",
+        "histogram",
+        "worker",
+        "Events in one transaction.",
+        buckets=(1, 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 20_000),
+    ),
+    Metric(
+        "batch_bytes",
+        "histogram",
+        "worker",
+        "Bytes of events in one transaction.",
+        buckets=tuple(1024.0 * 4**n for n in range(8)),
+    ),
+    Metric("cache_profiles", "gauge", "worker", "Profiles in memory."),
+    Metric(
+        "cache_lookups_total",
+        "counter",
+        "worker",
+        "Profiles looked for in memory.",
+        (Label("result", ("hit", "miss")),),
+    ),
+    Metric("watermark_timestamp_seconds", "gauge", "worker", "The watermark of all lanes, as this worker knows it."),
+    Metric(
+        "watermark_delay_seconds", "gauge", "worker", "How far the watermark is behind the clock; timers wait for it."
+    ),
+    Metric(
+        "timers_held",
+        "gauge",
+        "worker",
+        "1 for a lane, of whatever worker, that holds the watermark back.",
+        (Label("holder", bound="partitions"),),
+    ),
+    Metric("rebalances_total", "counter", "worker", "Rebalances of the consumer group that this worker went through."),
+    Metric(
+        "loop_delay_seconds",
+        "histogram",
+        "worker",
+        "How late the main loop ran what it was to run: heartbeats wait as long.",
+        buckets=(0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 30.0),
+    ),
+    Metric(
+        "build_info",
+        "gauge",
+        "worker",
+        "1, with the version of this package and of Python.",
+        (Label("version", bound="one a process"), Label("python", bound="one a process")),
+    ),
+)
+
+BY_NAME: Final = {metric.name: metric for metric in METRICS}
+
+Sample = tuple[str, tuple[str, ...], float]
+"""Name of a metric, values of its labels after `lane`, value."""
+
+
+def samples(record: LaneRecord) -> Iterator[Sample]:
+    """Everything of origin `record` that a lane record says."""
+    for channel, tally in record.totals.items():
+        yield "events_read_total", (channel,), tally.read
+        for outcome in OUTCOME.values:
+            yield "events_total", (channel, outcome), getattr(tally, outcome)
+    yield "commands_read_total", (), record.commands.read
+    yield "commands_total", ("obeyed",), record.commands.obeyed
+    yield "commands_total", ("dead",), record.commands.dead
+    for journey, kinds in record.transitions.items():
+        yield from (("transitions_total", (journey, kind), count) for kind, count in kinds.items())
+    for journey, names in record.signals.items():
+        for name, count in names.items():
+            signal, _, kind = name.rpartition(":")
+            yield "signals_total", (journey, signal, kind), count
+    for reason, count in record.dead.items():
+        yield "dead_letters_total", (reason,), count
+    for journey, stages in record.stages.items():
+        yield from (("customers", (journey, stage), count) for stage, count in stages.items())
+    yield "truncated_total", (), record.truncated
+    yield "unclassified_events_total", (), record.unclassified
+    yield "old_events_total", (), record.old
+    yield "timers_parked_total", (), record.parked
+    yield "breaker_open", (), record.breaker is not None
+    skipped: dict[str, int] = {}
+    for skip in record.skipped:
+        skipped[skip.topic] = skipped.get(skip.topic, 0) + skip.end - skip.start
+    yield from (("skipped_records_total", (topic,), count) for topic, count in skipped.items())
+
+
+class Metrics(Protocol):
+    """Where the parts report; each call costs about a microsecond and never waits.
+
+    A name that is not in the list, another kind or another number of labels is a KeyError, TypeError or ValueError.
+    """
+
+    def increment(self, metric: str, amount: float, *labels: str) -> None:
+        """Adds to a counter."""
+
+    def set(self, metric: str, value: float, *labels: str) -> None:
+        """Sets a gauge."""
+
+    def observe(self, metric: str, value: float, *labels: str) -> None:
+        """Adds one value to a histogram."""
+
+    def publish(self, lane: int, record: LaneRecord) -> None:
+        """Shows a committed lane record from now on; it is read later, in another thread, so it must not change."""
+
+    def lane_state(self, lane: int, state: str, reason: str) -> None:
+        """Shows the one state of a lane, the former one no more; a `stopped` lane is forgotten."""
+
+    def forget(self, lane: int) -> None:
+        """Shows nothing of a lane any more: another worker has it."""
+
+
+class NoMetrics:
+    """Measures nothing."""
+
+    def increment(self, metric: str, amount: float, *labels: str) -> None: ...
+
+    def set(self, metric: str, value: float, *labels: str) -> None: ...
+
+    def observe(self, metric: str, value: float, *labels: str) -> None: ...
+
+    def publish(self, lane: int, record: LaneRecord) -> None: ...
+
+    def lane_state(self, lane: int, state: str, reason: str) -> None: ...
+
+    def forget(self, lane: int) -> None: ...
