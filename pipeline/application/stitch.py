@@ -40,12 +40,10 @@ class TimerRaised(Exception):
 
 @dataclass(slots=True)
 class Effects:
-    """What a batch did to profiles. `touched`: by key; `truncated` counts overflows of the limit."""
+    """What a batch did to profiles. `touched`: by key; `parked`: how many customers' timers."""
 
     feed: Feed = field(default_factory=Feed)
     touched: dict[str, Profile] = field(default_factory=dict)
-    truncated: int = 0
-    unclassified: int = 0
     parked: int = 0
 
 
@@ -80,7 +78,6 @@ class Stitch:
             for arrival in arrivals[first : first + SLICE]:
                 key = arrival.key
                 profile = profiles[key]
-                truncated = profile.strands[0].truncated
                 try:
                     outcome = event(profile, arrival.event, None if profile.parked else watermark, feed)
                 except Exception as error:  # a bug of the rules must cost one event, not the lane
@@ -88,9 +85,6 @@ class Stitch:
                 tally = batch.counts[arrival.channel]
                 if outcome == "folded":
                     tally.folded += 1
-                    effects.truncated += profile.strands[0].truncated - truncated
-                    if arrival.event.touch == "unclassified":
-                        effects.unclassified += 1
                 elif outcome == "duplicate":
                     tally.duplicate += 1
                     continue
@@ -182,8 +176,8 @@ def bring_up_to_date(record: LaneRecord, batch: Batch, effects: Effects) -> None
         by_kind = record.signals.setdefault(signal.journey, {})
         name = f"{signal.signal}:{signal.kind}"
         by_kind[name] = by_kind.get(name, 0) + 1
-    record.truncated += effects.truncated
-    record.unclassified += effects.unclassified
+    record.truncated += effects.feed.truncated
+    record.unclassified += effects.feed.unclassified
     record.parked += effects.parked
     record.old += batch.old
 

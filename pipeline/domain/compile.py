@@ -117,7 +117,8 @@ def _distinct(items: Iterable[T]) -> list[T]:
 
 
 def _broken_by(silence: SilenceSpec, touch: str) -> bool:
-    return touch in silence.unless or ANY in silence.unless or _starts(silence, touch)
+    """A touch that begins the silence anew needs not break it first."""
+    return (touch in silence.unless or ANY in silence.unless) and not _starts(silence, touch)
 
 
 def _starts(silence: SilenceSpec, touch: str) -> bool:

@@ -47,8 +47,13 @@ class Signal(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Feed:
-    """What came out of folding a batch. `due`: profile key -> its new score in the index of timers (None: none)."""
+    """What came out of folding a batch. `due`: profile key -> its new score in the index of timers (None: none).
+
+    `truncated`: events that the limit pushed into a base; `unclassified`: customers' acts that no touch fits.
+    """
 
     transitions: list[Transition] = field(default_factory=list)
     signals: list[Signal] = field(default_factory=list)
     due: dict[str, int | None] = field(default_factory=dict)
+    truncated: int = 0
+    unclassified: int = 0

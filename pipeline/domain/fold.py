@@ -24,6 +24,7 @@ from pipeline.domain.profile import (
     Track,
     new_position,
 )
+from pipeline.domain.touches import UNCLASSIFIED
 from pipeline.domain.track import project, settle, step, wake, without_final
 
 Outcome = Literal["folded", "duplicate", "late"]
@@ -46,25 +47,37 @@ class Fold:
         strand = profile.strands[0]
         recent = strand.recent
         at = event.at
-        newest = strand.newest
         in_order = True
         if recent:
+            identity = event.id
             for seen in recent:
-                if seen.id == event.id:
+                if seen.id == identity:
                     return "duplicate"
-            floor = strand.floor
-            if at < newest - self._lateness or (floor is not None and order(event) < order(floor)):
-                strand.late += 1
-                return "late"
-            tail = recent[-1]
-            in_order = at > tail.at or (at == tail.at and order(event) > order(tail))
-        self._count(strand, event)
+            newest = strand.newest
+            if at <= newest:
+                floor = strand.floor
+                if at < newest - self._lateness or (floor is not None and order(event) < order(floor)):
+                    strand.late += 1
+                    return "late"
+                in_order = order(event) > order(recent[-1])
+        touch = event.touch
+        if touch in self._company:
+            strand.company += 1
+        else:
+            strand.touches[_CHANNEL[event.channel]] += 1
+            if touch == UNCLASSIFIED:
+                strand.unclassified += 1
+                feed.unclassified += 1
+        strand.newest = max(strand.newest, at)
+        if at < strand.first or strand.first == NEVER:
+            strand.first = at
         if in_order:
             self._append(profile, strand, event, watermark, feed)
         else:
             self._insert(profile, strand, event, watermark, feed)
         if len(recent) > self._limit:
             self._overflow(profile, strand)
+            feed.truncated += 1
         return "folded"
 
     def time(self, profile: Profile, watermark: int, feed: Feed) -> None:
@@ -99,17 +112,6 @@ class Fold:
         ]
         profile.positions = [*ours, *have.values()]
 
-    def _count(self, strand: Strand, event: Event) -> None:
-        if event.touch in self._company:
-            strand.company += 1
-        else:
-            strand.touches[_CHANNEL[event.channel]] += 1
-            if event.touch == "unclassified":
-                strand.unclassified += 1
-        if strand.first == NEVER or event.at < strand.first:
-            strand.first = event.at
-        strand.newest = max(strand.newest, event.at)
-
     def _append(self, profile: Profile, strand: Strand, event: Event, watermark: int | None, feed: Feed) -> None:
         """The common case: the event is the newest."""
         recent = strand.recent
@@ -138,7 +140,7 @@ class Fold:
                     position.since = stepped.since
             if position.history and position.history[0].at < horizon:
                 _let_go(position, horizon)
-            if pending is not track.pending:
+            if pending is not track.pending and pending:
                 _index(profile, journey, stepped, watermark, feed)
         if expired:
             del recent[:expired]
@@ -275,6 +277,9 @@ def _first_at(recent: list[Event], horizon: int) -> int:
 
 def _index(profile: Profile, journey: Journey, track: Track, watermark: int | None, feed: Feed) -> None:
     """Moves the profile forward in the index of timers; a later time is found when the earlier one is looked at."""
+    indexed = profile.indexed
+    if indexed is not None and (not track.pending or track.pending[0][0] >= indexed):
+        return
     soonest = wake(journey, track, watermark)
     if soonest != FAR and (profile.indexed is None or soonest < profile.indexed):
         profile.indexed = soonest

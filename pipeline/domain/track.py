@@ -18,9 +18,9 @@ def step(journey: Journey, track: Track, event: Event, entries: list[Entry]) -> 
     pending = track.pending
     if pending and row.breaks:
         breaks = row.breaks
-        kept = tuple(p for p in pending if p[0] < at or p[2] >= at or p[1] not in breaks)
+        kept = [p for p in pending if p[0] < at or p[2] >= at or p[1] not in breaks]
         if len(kept) != len(pending):
-            pending = kept
+            pending = tuple(kept)
     last, counts, windows = track.last, track.counts, track.windows
     if row.last:
         last = _with(last, row.last, at)

@@ -18,6 +18,7 @@ from pipeline.adapters.kafka.writer import TransactionalWriter
 from pipeline.adapters.prometheus import PrometheusMetrics
 from pipeline.adapters.redis.check import ensure_fit
 from pipeline.adapters.redis.table import RedisTable
+from pipeline.adapters.topic_files import topic_file
 from pipeline.application.breaker import BreakerPolicy
 from pipeline.application.intake import Intake, Limits, Source
 from pipeline.application.keeper import Keeper
@@ -30,6 +31,7 @@ from pipeline.config import Settings
 from pipeline.domain.compile import compile_journey
 from pipeline.domain.fold import Fold
 from pipeline.domain.touches import TouchTable
+from pipeline.errors import UserError
 from pipeline.worker.lanes import LaneSet
 from pipeline.worker.main import Surroundings, Wiring
 from pipeline.worker.system_clock import SystemClock
@@ -60,11 +62,20 @@ def lane_settings(settings: Settings, owner: str) -> LaneSettings:
         ),
         sources=tuple(sources),
         event_clock=settings.clock == "event",
+        oldest_ms=tombstones_stay_ms() // 2,
         most=settings.max_batch_events,
         queue=2 * settings.max_batch_events,
         merge_wait=settings.merge_wait_s,
         breaker=BreakerPolicy(breaker.customers, breaker.share, breaker.at_least),
     )
+
+
+def tombstones_stay_ms() -> int:
+    """How long deletions stay in the changelog at least: a table that is further behind could miss one."""
+    kept = topic_file("journey.profiles").config["delete.retention.ms"].at_least
+    if kept is None:
+        raise UserError("schemas/topics/journey.profiles.yaml must say how long delete.retention.ms is at least")
+    return int(kept)
 
 
 @dataclass(frozen=True, slots=True)
