@@ -8,6 +8,7 @@ import msgspec
 
 from pipeline.adapters.kafka.feed_reader import FeedReader, FeedRecord
 from pipeline.adapters.redis.reader import TableReader
+from pipeline.application.lane import world_of
 from pipeline.application.lane_record import LaneRecord, decode_lane
 from pipeline.application.ports import ProgressRecord
 from pipeline.config import Settings
@@ -103,8 +104,8 @@ def _words(settings: Settings, records: Iterable[FeedRecord]) -> dict[int, tuple
             said = _decode_progress(record.value or b"")
         except msgspec.MsgspecError:
             continue
-        # A world is `application/changelog`: other applications may share the topic.
-        if said.world.rpartition("/")[0] == settings.application:
+        # Other applications may share the topic; a lane that is just being taken belongs to no world yet.
+        if not said.world or said.world.startswith(world_of(settings.application, "")):
             words[said.lane] = (record.timestamp, said)
     return words
 

@@ -77,4 +77,4 @@ def dead_letter_line(letter: DeadLetter) -> Text:
 
 
 def _head(moment: str, customer: str) -> Text:
-    return Text.assemble((minute(moment), "dim"), "  ", (f"{customer:<12}", "bold"), "  ")
+    return Text.assemble((minute(moment), "dim"), "  ", (f"{customer:<18}", "bold"), "  ")

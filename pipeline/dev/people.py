@@ -106,7 +106,7 @@ def person(seed: int, number: int, born: int) -> Person:
         },
         hour=chance.choice((8.0, 12.5, 17.0, 20.5)),
         weekend=chance.uniform(0.4, 1.0),
-        anonymous=f"{chance.getrandbits(40):010x}" if chance.random() < 0.4 else None,
+        anonymous=f"{chance.getrandbits(16):04x}{number:04x}" if chance.random() < 0.4 else None,
         shop=chance.choice(SHOPS),
     )
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import signal as signals
 import time
 from collections import Counter
 from collections.abc import Coroutine
@@ -36,6 +37,7 @@ redis_url: {redis_url}
 partitions: {partitions}
 clock: event # the simulated time, not the machine's
 journeys: {journeys}
+tick_s: 0.2 # a second is a day here, and timers wait for it
 log_format: pretty
 """
 
@@ -90,10 +92,19 @@ class Audience(Protocol):
 async def run(options: Options, audience: Audience, stop: asyncio.Event) -> Totals:
     """Runs until `stop` is set. UserError if a part cannot start or fails for good. Leaves nothing running."""
     async with contextlib.AsyncExitStack() as owned:
+        own = options.folder / "settings.yaml"
+        config = own if options.stack else options.config
+        reaper = Reaper()
+        owned.callback(reaper.dismiss)
+        workers = [_worker(number, options, config, reaper, audience) for number in range(options.workers)]
+        # Loading its code takes a worker as long as Kafka takes to start, so one of them does so meanwhile.
+        await workers[0].prepare()
+        owned.push_async_callback(workers[0].stop)
         if options.stack:
             audience.step("starting Kafka and Redis")
             await owned.enter_async_context(_stack(options))
-        settings, config = _settings(options)
+            _write_settings(options, own)
+        settings = load(config)
         audience.step("making the topics")
         await topics.apply(settings)
         reader = await owned.enter_async_context(
@@ -101,9 +112,6 @@ async def run(options: Options, audience: Audience, stop: asyncio.Event) -> Tota
         )
         sender = await owned.enter_async_context(RawSender(settings.brokers, settings.input_topics))
         simulator = _simulator(options, settings, sender)
-        reaper = Reaper()
-        owned.callback(reaper.dismiss)
-        workers = [_worker(number, options, config, reaper, audience) for number in range(options.workers)]
         audience.step(f"starting {options.workers} workers and {simulator.story.customers} customers")
         return await _Run(settings, simulator, workers, reader, audience).until(stop)
 
@@ -157,7 +165,7 @@ class _Run:
         await self._take_what_is_left()
         if broken:
             raise UserError("a worker ended for good", 1)
-        if any(codes):
+        if any(code not in (0, -signals.SIGTERM) for code in codes):
             self._audience.trouble(f"workers ended with status {', '.join(map(str, codes))}; 0 is expected")
         return self._totals
 
@@ -232,11 +240,8 @@ def _stack(options: Options) -> stacks.Stack:
     return stacks.Stack(data, options.kafka_port, options.redis_port)
 
 
-def _settings(options: Options) -> tuple[Settings, Path | None]:
-    """The settings of the run, and the file that the workers read them from."""
-    if not options.stack:
-        return load(options.config), options.config
-    path = options.folder / "settings.yaml"
+def _write_settings(options: Options, path: Path) -> None:
+    """The settings of the run, for the workers and for whoever calls commands in this folder."""
     text = _SETTINGS.format(
         brokers=f"127.0.0.1:{options.kafka_port}",
         redis_url=f"redis://127.0.0.1:{options.redis_port}/0",
@@ -244,7 +249,6 @@ def _settings(options: Options) -> tuple[Settings, Path | None]:
         journeys=json.dumps([str(Path(name).absolute()) if is_path(name) else name for name in options.journeys]),
     )
     path.write_text(text)
-    return load(path), path
 
 
 def _simulator(options: Options, settings: Settings, sender: RawSender) -> Simulator:

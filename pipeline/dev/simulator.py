@@ -10,7 +10,7 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-from pipeline.dev.traffic import LONGEST_DELAY, Delivery, traffic
+from pipeline.dev.traffic import Delivery, traffic
 from pipeline.domain.moments import format_moment, parse_moment
 from pipeline.errors import UserError
 
@@ -144,9 +144,9 @@ class Simulator:
     async def promise(self) -> None:
         """Punctuates (in event time) as far as nothing can come any more, and notes how far the story is told."""
         if self.story.clock == "event":
-            # Shops upload at night and calls are logged late: only what lies further back than that is complete.
-            complete = self.sent.reached - LONGEST_DELAY
-            if complete > self.story.start and complete != self.sent.promised:
+            # A shop's sale of the morning is uploaded at night: until then nothing later is complete.
+            complete = min(self._next.complete if self._next else self.story.start, self.sent.reached)
+            if complete > max(self.story.start, self.sent.promised or 0):
                 await self._sink.punctuate(complete)
                 self.sent.promised = complete
         self.story = msgspec.structs.replace(self.story, reached=self.sent.reached)

@@ -5,6 +5,7 @@ goes on where the first stopped and no event is ever made anew under another id.
 """
 
 import heapq
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from random import Random
 from typing import Final, NamedTuple
@@ -17,7 +18,7 @@ from pipeline.domain.moments import format_moment
 
 SECOND: Final = 1000
 LONGEST_DELAY: Final = 2 * DAY
-"""No event is sent later than this after it happened: all that happened before is sent, always."""
+"""No event is sent later than this after it happened."""
 _FIRST_ARRIVALS: Final = 14 * DAY
 """The first customers show up within this time."""
 _UPLOAD: Final = 2 * HOUR + 30 * MINUTE
@@ -27,13 +28,17 @@ _UPLOAD_FAILS: Final = 0.02
 
 
 class Delivery(NamedTuple):
-    """One raw record on its way: `at` is when it is sent, `occurred_at` when it happened, both in ms."""
+    """One raw record on its way: `at` is when it is sent, `occurred_at` when it happened, both in ms.
+
+    `complete`: all that happened up to then, by anybody on any channel, was sent before this record.
+    """
 
     at: int
     channel: str
     key: bytes
     value: bytes
     occurred_at: int
+    complete: int
 
 
 class _Sending(NamedTuple):
@@ -56,15 +61,39 @@ def traffic(seed: int, start: int, customers: int, since: int | None = None) -> 
     after = start - 1 if since is None else since
     places = (_place(seed, start, customers, number, after) for number in range(1, customers + 1))
     waiting: list[tuple[int, int, int, int, _Sending]] = []
+    unsent = _Unsent()
     for sending in heapq.merge(*places):
         # Nothing is sent before it happened, so what waits for an earlier time than this is complete.
         while waiting and waiting[0][0] < sending.happened:
-            yield _delivery(seed, heapq.heappop(waiting)[4])
+            due = heapq.heappop(waiting)[4]
+            yield _delivery(seed, due, unsent.oldest() - 1)
+            unsent.remove(due.happened)
         if sending.at > after:
-            heapq.heappush(
-                waiting,
-                (sending.at, sending.number, sending.ordinal, sending.attempt, sending),
-            )
+            heapq.heappush(waiting, (sending.at, sending.number, sending.ordinal, sending.attempt, sending))
+            unsent.add(sending.happened)
+
+
+class _Unsent:
+    """The times of what has happened and waits to be sent. Times are added in order."""
+
+    def __init__(self) -> None:
+        self._times: deque[int] = deque()
+        self._removed: Counter[int] = Counter()
+
+    def add(self, happened: int) -> None:
+        self._times.append(happened)
+
+    def remove(self, happened: int) -> None:
+        self._removed[happened] += 1
+
+    def oldest(self) -> int:
+        times, removed = self._times, self._removed
+        while removed[times[0]]:
+            removed[times[0]] -= 1
+            if not removed[times[0]]:
+                del removed[times[0]]
+            times.popleft()
+        return times[0]
 
 
 def _place(seed: int, start: int, customers: int, number: int, after: int) -> Iterator[_Sending]:
@@ -113,7 +142,7 @@ _DELAYS: Final[Mapping[str, Callable[[Random, int], int]]] = {
 }
 
 
-def _delivery(seed: int, sending: _Sending) -> Delivery:
+def _delivery(seed: int, sending: _Sending, complete: int) -> Delivery:
     who, action = sending.who, sending.action
     key = who.customer_id if action.signed_in else f"{ANONYMOUS}:{who.anonymous}"
     event: dict[str, object] = {
@@ -130,4 +159,4 @@ def _delivery(seed: int, sending: _Sending) -> Delivery:
         "actor": action.actor,
         "properties": action.properties,
     }
-    return Delivery(sending.at, action.channel, key.encode(), msgspec.json.encode(event), action.at)
+    return Delivery(sending.at, action.channel, key.encode(), msgspec.json.encode(event), action.at, complete)

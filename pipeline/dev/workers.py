@@ -40,10 +40,18 @@ class WorkerProcess:
         self._told = told
         self._environment = {**os.environ, **environment}
         self._process: asyncio.subprocess.Process | None = None
+        self._begun = False
         self._stopping = False
 
+    async def prepare(self) -> None:
+        """Starts the process, which loads its code and then waits for `run`."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self._process = await self._spawn(log)
+        self._reaper.watch(self._process.pid)
+
     async def run(self) -> None:
-        """Returns when the worker has ended for good: stopped, or dead for the second time."""
+        """Lets the worker begin. Returns when it has ended for good: stopped, or dead for the second time."""
         for attempt in range(2):
             code = await self._once()
             self.exit_code = code
@@ -64,7 +72,10 @@ class WorkerProcess:
         process = self._process
         if process is None or process.returncode is not None:
             return self.exit_code
-        process.send_signal(signal.SIGTERM)
+        if self._begun:
+            process.send_signal(signal.SIGTERM)
+        elif process.stdin is not None:
+            process.stdin.close()
         try:
             await asyncio.wait_for(process.wait(), STOP_S)
         except TimeoutError:
@@ -84,14 +95,19 @@ class WorkerProcess:
     async def _once(self) -> int:
         if self._stopping:
             return 0
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
-            process = self._process = await self._spawn(log)
-        self._reaper.watch(process.pid)
+        if self._process is None:
+            await self.prepare()
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        process.stdin.write(b"begin\n")
+        process.stdin.close()
+        self._begun = True
         try:
             return await process.wait()
         finally:
             self._reaper.forget(process.pid)
+            self._process, self._begun = None, False
 
     async def _spawn(self, log: IO[bytes]) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
@@ -100,7 +116,8 @@ class WorkerProcess:
             "pipeline",
             "worker",
             *(("--config", str(self._config)) if self._config else ()),
-            stdin=asyncio.subprocess.DEVNULL,
+            "--hold",
+            stdin=asyncio.subprocess.PIPE,
             stdout=log,
             stderr=log,
             start_new_session=True,

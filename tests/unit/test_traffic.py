@@ -63,6 +63,17 @@ def test_channels_are_late_in_their_own_way() -> None:
     assert middle["store"] > 5 * HOUR
 
 
+def test_says_up_to_when_everything_was_sent() -> None:
+    delays = []
+    for place, delivery in enumerate(SENT[:20_000]):
+        assert delivery.complete < delivery.occurred_at
+        delays.append(delivery.at - delivery.complete)
+        if place % 500 == 0:
+            assert all(later.occurred_at > delivery.complete for later in SENT[place:])
+    assert max(delays) <= LONGEST_DELAY + HOUR
+    assert sum(delays) / len(delays) < 24 * HOUR
+
+
 def test_some_visits_are_nameless_and_sign_up_names_both() -> None:
     nameless = {d.key for d in SENT if d.key.startswith(b"anonymous:")}
     named = [decode(d.value, 262_144, 32) for d in SENT if b'"signed_up"' in d.value]
