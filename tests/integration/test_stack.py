@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import signal
@@ -62,7 +63,9 @@ def journey(*arguments: str, **environment: str) -> subprocess.Popen[str]:
 def foreground(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """`journey dev` on a directory of this test, its servers ready."""
     process = journey("dev", "--data", str(tmp_path / "data"), "--kafka-port", "0", "--redis-port", "0")
-    wait_until(lambda: process.poll() is not None or running(tmp_path / "data") is not None, 30)
+    assert process.stdout is not None
+    said = list(itertools.takewhile(lambda line: not line.startswith("Ctrl-C stops both"), process.stdout))
+    assert process.poll() is None, said
     yield process
     process.kill()
     process.communicate()
@@ -164,7 +167,7 @@ def test_the_foreground_ends_in_order(foreground: subprocess.Popen[str], tmp_pat
     foreground.send_signal(number)
     out, err = foreground.communicate(timeout=20)
     assert (foreground.returncode, err) == (0, "")
-    assert "Ctrl-C stops both" in out
+    assert out == "Stopped.\n"
     assert servers(tmp_path / "data") == []
 
 
