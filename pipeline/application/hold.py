@@ -77,15 +77,18 @@ class Hold:
 
         Raises Doubt, after which the hold must be dropped, or Tripped, after which it stands where it stood.
         """
-        batch = Batch()
-        for source, records in runs:
-            for first in range(0, len(records), SLICE):
-                self._stitch.intake.take(source, records[first : first + SLICE], batch)
-                await asyncio.sleep(0)
-        timers = watermark is not None and self.earliest is not None and watermark >= self.earliest
-        effects = await self._settle_bugs(batch, watermark, timers)
-        written = write_out(effects, self._ports.clock.now())
-        await asyncio.sleep(0)
+        async with self._ports.turn:
+            batch = Batch()
+            for source, records in runs:
+                for first in range(0, len(records), SLICE):
+                    self._stitch.intake.take(source, records[first : first + SLICE], batch)
+                    await asyncio.sleep(0)
+            timers = watermark is not None and self.earliest is not None and watermark >= self.earliest
+            effects = await self._settle_bugs(batch, watermark, timers)
+            written = write_out(effects, self._ports.clock.now())
+            arrived = len(batch.arrivals)
+            batch.arrivals.clear()
+            await asyncio.sleep(0)
         record = copy_lane(self.record)
         bring_up_to_date(record, batch, effects)
         record.next = dict(positions)
@@ -94,8 +97,8 @@ class Hold:
         self._keep(effects)
         if timers:
             self.earliest = await self._table.earliest()
-        self._gauge.folded(self._ports.clock.monotonic(), len(batch.arrivals))
-        self._ports.metrics.observe("batch_events", len(batch.arrivals))
+        self._gauge.folded(self._ports.clock.monotonic(), arrived)
+        self._ports.metrics.observe("batch_events", arrived)
 
     async def note(self, change: Callable[[LaneRecord], None]) -> None:
         """Commits a change of the lane record alone."""

@@ -1,6 +1,7 @@
 """What all lanes of an application share."""
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from pipeline.application.breaker import BreakerPolicy
@@ -40,7 +41,7 @@ class LaneSettings:
     sources: tuple[Source, ...]
     event_clock: bool
     most: int = 16_000
-    queue: int = 32_000
+    queue: int = 16_000
     merge_wait: float = 1.0
     take: float = 900.0
     oldest_ms: int = 12 * 3_600_000
@@ -50,7 +51,10 @@ class LaneSettings:
 
 @dataclass(frozen=True, slots=True)
 class LanePorts:
-    """The outside of one lane. `cache_share`: how many profiles it may keep in memory."""
+    """The outside of one lane. `cache_share`: how many profiles it may keep in memory.
+
+    `turn`: the lanes of a process fold by turns, since more batches in memory at once would not be done any sooner.
+    """
 
     inputs: Inputs
     changelog: Changelog
@@ -59,3 +63,4 @@ class LanePorts:
     new_writer: Callable[[], Writer]
     new_table: Callable[[], Table]
     cache_share: Callable[[], int]
+    turn: AbstractAsyncContextManager[object]

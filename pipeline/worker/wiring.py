@@ -1,5 +1,6 @@
 """Where the parts of a worker come together: settings in, lanes and the tick beside them out."""
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -37,6 +38,10 @@ from pipeline.worker.main import Surroundings, Wiring
 from pipeline.worker.system_clock import SystemClock
 
 
+FOLD_AT_ONCE = 2
+"""Lanes of a process that fold at once: while one waits for Redis another goes on."""
+
+
 def lane_settings(settings: Settings, owner: str) -> LaneSettings:
     """The settings as the lanes take them."""
     sources = [
@@ -64,7 +69,7 @@ def lane_settings(settings: Settings, owner: str) -> LaneSettings:
         event_clock=settings.clock == "event",
         oldest_ms=tombstones_stay_ms() // 2,
         most=settings.max_batch_events,
-        queue=2 * settings.max_batch_events,
+        queue=settings.max_batch_events,
         merge_wait=settings.merge_wait_s,
         breaker=BreakerPolicy(breaker.customers, breaker.share, breaker.at_least),
     )
@@ -123,6 +128,7 @@ async def wire(around: Surroundings) -> AsyncIterator[Wiring]:
         changelog = ChangelogReader(connection(settings, "changelog"), shared.topics.profiles)
         progress = ProgressTopic(connection(settings, "progress"), settings.topic("journey.progress"), clock.now)
         lanes: dict[int, Lane] = {}
+        turn = asyncio.Semaphore(FOLD_AT_ONCE)
 
         def home(key: bytes) -> int:
             return home_partition(key, settings.partitions)
@@ -153,6 +159,7 @@ async def wire(around: Surroundings) -> AsyncIterator[Wiring]:
                     settings.application, partition, settings.redis_url, settings.step_timeout_s
                 ),
                 cache_share=cache_share,
+                turn=turn,
             )
             stitch = Stitch(rules.fold, intake, __version__)
             lane = lanes[partition] = Lane(partition, shared, ports, stitch, rules.fold.journeys, watermark)

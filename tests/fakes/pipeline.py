@@ -110,6 +110,7 @@ class Workers:
         self.inputs = FakeInputs(self.kafka, [s.topic for s in SOURCES])
         self.inputs.flow.set()
         self.watermark = Watermark(PARTITIONS, 1)
+        self.turn = asyncio.Semaphore(2)
         self.progress = FakeProgress(self.kafka, "journey.progress")
         self.lanes = {p: self._lane(p, rules, table) for p in range(PARTITIONS)}
         self.inputs.lanes = dict(self.lanes)
@@ -138,6 +139,7 @@ class Workers:
             new_writer=lambda: FakeWriter(self.kafka, f"journey-{partition}"),
             new_table=lambda: FakeTable(self.redis, "journey", partition),
             cache_share=lambda: 1000,
+            turn=self.turn,
         )
         intake = Intake(partition, table, Limits(), lambda key: home_partition(key, PARTITIONS), False)
         return Lane(partition, settings, ports, Stitch(rules, intake, self.code), rules.journeys, self.watermark)
