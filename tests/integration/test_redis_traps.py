@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hiredis
 import pytest
@@ -136,6 +137,53 @@ class TestWatchTrap:
             assert admin.hgetall("journey:{3}") == {"@pos": "T:2", "a": "newer"}
             assert len(admin.client_list()) == 1
 
+    async def test_redis_pys_part_of_the_connection_never_connects_twice(self, redis: Own) -> None:
+        table = await filled(redis)
+        inner = table._connection._connection
+        await inner.disconnect()
+        for attempt in (inner.connect, lambda: inner.send_command("PING")):
+            with pytest.raises(TableDoubt, match="was lost"):
+                await attempt()
+        with redis.admin as admin:
+            await until(lambda: len(admin.client_list()) == 1)
+
+
+class TestBetweenCheckAndRename:
+    """A rebuild looks, then renames: what happens in between must be seen by its WATCH."""
+
+    @pytest.mark.parametrize("between", ["flushed", "filled short", "index lost", "written", "renamed"])
+    async def test_the_rename_is_refused(self, redis: Own, monkeypatch: pytest.MonkeyPatch, between: str) -> None:
+        table = await filled(redis)
+        put_in_place = table._put_in_place
+
+        async def after_something(*arguments: Any) -> None:
+            with redis.admin as admin:
+                match between:
+                    case "flushed":
+                        admin.flushall()
+                    case "filled short":
+                        admin.hdel("journey:{3}:e1", "b")
+                    case "index lost":
+                        admin.delete("journey:{3}:e1:due")
+                    case "written":
+                        admin.hset("journey:{3}", mapping={"@pos": "T:2", "a": "newer"})
+                    case "renamed":
+                        admin.hset("other", mapping={"@pos": "T:2", "a": "newer"})
+                        admin.rename("other", "journey:{3}")
+            await put_in_place(*arguments)
+
+        monkeypatch.setattr(table, "_put_in_place", after_something)
+
+        async def content() -> AsyncIterator[TableWrite]:
+            yield TableWrite({b"a": b"9", b"b": b"9"}, {b"a": 9})
+
+        with pytest.raises(TableDoubt, match="somebody else"):
+            await table.rebuild("e1", b"T:1", b"T:9", content())
+        with redis.admin as admin:
+            assert admin.hget("journey:{3}", "@pos") in {"T:1", "T:2", None}
+            assert set(admin.keys("*")) <= {"journey:{3}"}
+        await table.close()
+
 
 class TestNoAnswer:
     async def test_a_stopped_server_is_a_doubt_within_the_step(self, redis: Own) -> None:
@@ -242,6 +290,17 @@ class TestWordsOfTheServer:
             await table.position()
 
         assert "WRONGTYPE" in await self._refused(redis, replaced)
+
+    async def test_after_a_refusal_no_reply_of_that_call_is_taken_for_anothers(self, redis: Own) -> None:
+        """Replies behind the refused one are still to come when the call has failed."""
+        table = await filled(redis)
+        with redis.admin as admin:
+            admin.config_set("maxmemory", 1)
+            with pytest.raises(TableDoubt, match="OOM"):
+                await table.apply(b"T:2", write(a=b"2"))
+            admin.config_set("maxmemory", 0)
+        with pytest.raises(TableDoubt, match="not open, or was lost"):
+            await table.position()
 
     async def test_a_right_that_is_taken_away(self, redis: Own) -> None:
         with redis.admin as admin:
