@@ -1,0 +1,59 @@
+"""A worker with bugs planted in its fold: `python -m tests.harness.planted_bugs worker --config FILE`.
+
+PLANTED, a JSON object, says which: `event_raises` (types of events), `time_raises` (customer ids whose timers raise),
+and `version`, under which the program believes to run.
+"""
+
+import json
+import os
+from typing import Any
+
+from pipeline.cli.main import run
+from pipeline.domain.event import Event
+from pipeline.domain.feed import Feed
+from pipeline.domain.fold import Fold, Outcome
+from pipeline.domain.profile import Profile
+from pipeline.worker import wiring
+
+
+class PlantedBug(Exception):
+    pass
+
+
+class BuggyFold:
+    """The fold, but for what it was told to raise on."""
+
+    def __init__(self, fold: Fold, types: frozenset[str], customers: frozenset[str]) -> None:
+        self._fold = fold
+        self._types = types
+        self._keys = frozenset(f"c:{customer}" for customer in customers)
+        self.journeys = fold.journeys
+        self.align = fold.align
+
+    def event(self, profile: Profile, event: Event, watermark: int | None, feed: Feed) -> Outcome:
+        outcome = self._fold.event(profile, event, watermark, feed)
+        if event.type in self._types:  # after the fold has changed the profile: half a change must not survive
+            raise PlantedBug(f"cannot fold {event.type}")
+        return outcome
+
+    def time(self, profile: Profile, watermark: int, feed: Feed) -> None:
+        self._fold.time(profile, watermark, feed)
+        if profile.key in self._keys:
+            raise PlantedBug("cannot let time pass")
+
+
+def plant(planted: dict[str, Any]) -> None:
+    types = frozenset(planted.get("event_raises", ()))
+    customers = frozenset(planted.get("time_raises", ()))
+
+    def make(*arguments: Any) -> BuggyFold:
+        return BuggyFold(Fold(*arguments), types, customers)
+
+    setattr(wiring, "Fold", make)  # noqa: B010 - mypy refuses to assign another class
+    if version := planted.get("version"):
+        setattr(wiring, "__version__", version)  # noqa: B010 - the module only imports the name
+
+
+if __name__ == "__main__":
+    plant(json.loads(os.environ["PLANTED"]))
+    run()
