@@ -5,6 +5,7 @@ from typing import Any
 
 import faust
 from faust.app.base import BootStrategy
+from faust.tables import TableManager
 from faust.types import AppT, EventT, Message, StreamT
 
 from pipeline.config import Settings
@@ -34,6 +35,15 @@ class ConsumerOnly(BootStrategy):  # type: ignore[misc]  # faust and aiokafka ha
 
     enable_kafka_producer = False
     enable_web = False
+
+
+class NoTables(TableManager):  # type: ignore[misc]  # faust and aiokafka have no types
+    """Starts at once: Faust waits a second for tables that agents may still declare."""
+
+    async def on_start(self) -> None:
+        """Goes straight on to what a rebalance needs."""
+        await self._update_channels()
+        await self.recovery.start()
 
 
 class WorkerApp(faust.App):  # type: ignore[misc]  # faust and aiokafka have no types
@@ -70,6 +80,7 @@ def create_app(settings: Settings, lanes: LaneSet, datadir: str) -> WorkerApp:
         consumer_auto_offset_reset="none",
         # With none and no tables, Faust would hand out partitions topic by topic and tear the inputs of a lane apart.
         table_standby_replicas=1,
+        TableManager=NoTables,
         topic_allow_declare=False,
         topic_disable_leader=True,
         stream_wait_empty=False,

@@ -49,6 +49,7 @@ REFUSALS = (
 REBALANCING = 27
 RETRY_S = 1.0
 BEAT_S = 0.5
+LEAVE_S = 3.0
 PARTITIONS_IN_FULL = 4
 """An answer to a fetch holds at most so many times `fetch_max_bytes`; it bounds memory and the steps of the thread."""
 
@@ -99,6 +100,19 @@ class LaneConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust
         await super().on_start()
         self._fetches = read_whole_fetches(self._ensure_consumer())
         self.add_future(self._keep_beating())
+
+    async def on_thread_stop(self) -> None:
+        """Leaves the group, if Kafka answers in time, and closes every connection in any case."""
+        consumer = self._consumer
+        try:
+            async with asyncio.timeout(LEAVE_S):
+                await super().on_thread_stop()
+        except (TimeoutError, asyncio.CancelledError) as error:
+            # aiokafka lets the cancellation of a fetch escape while a broker is away. Faust would then wait for this
+            # thread for ever.
+            log.warning("kafka.leave", why=type(error).__name__, then="the group will miss this worker for a session")
+        if consumer is not None:
+            await consumer._client.close()
 
     async def _keep_beating(self) -> None:
         while not self.should_stop:

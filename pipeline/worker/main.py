@@ -7,7 +7,6 @@
 
 import asyncio
 import gc
-import logging
 import os
 import signal
 import sys
@@ -99,7 +98,6 @@ def run_worker(settings: Settings, wire: Wire) -> int:
 
     A second signal ends the process at once. UserError for what only a person can mend.
     """
-    quiet_libraries()
     end = Deadline()
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
@@ -108,26 +106,27 @@ def run_worker(settings: Settings, wire: Wire) -> int:
         end.cancel()
 
 
-def quiet_libraries() -> None:
-    """Hides what Faust and aiokafka find worth saying at every rebalance; this package logs it in its own words."""
-    for name in ("faust", "mode", "aiokafka"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
 async def _run(settings: Settings, wire: Wire, end: Deadline) -> int:
     asked_to_stop = _stop_on_signals(end)
     health = Health()
     surroundings = Surroundings(settings, ConsumerInputs(settings.step_timeout_s), health)
     beating = asyncio.create_task(every(BEAT_S, _beat(health)), name="beat")
+    giving_up = asyncio.create_task(_cancel_at(asked_to_stop, asyncio.current_task()), name="signals before the start")
     try:
         async with wire(surroundings) as wiring:
             health.waiting_for = "kafka"
-            if not await _before(asked_to_stop, wait_for_brokers(settings.brokers, settings.application)):
-                return 0
+            await wait_for_brokers(settings.brokers, settings.application)
+            giving_up.cancel()
             with tempfile.TemporaryDirectory(prefix="journey-") as datadir:
                 return await _work(surroundings, wiring, datadir, asked_to_stop, end)
+    except asyncio.CancelledError:
+        if not asked_to_stop.is_set():
+            raise
+        log.info("worker.stopped", why="asked to, before it had started")
+        return 0
     finally:
         beating.cancel()
+        giving_up.cancel()
 
 
 async def _work(around: Surroundings, wiring: Wiring, datadir: str, asked_to_stop: asyncio.Event, end: Deadline) -> int:
@@ -195,16 +194,11 @@ async def _endless(part: Background, lanes: LaneSet) -> None:
     raise RuntimeError(f"{getattr(part, '__name__', part)!r} ended, and should run as long as the worker")
 
 
-async def _before(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
-    """Whether the work was done before the event; if not, it is cancelled. Raises what the work raises."""
-    tasks = [asyncio.create_task(work), asyncio.create_task(event.wait())]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return tasks[0].done() and tasks[0].result() is None
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+async def _cancel_at(event: asyncio.Event, task: asyncio.Task[Any] | None) -> None:
+    """Waiting for Kafka or Redis at the start has no other end than a signal."""
+    await event.wait()
+    if task is not None:
+        task.cancel()
 
 
 def _beat(health: Health) -> Callable[[], Coroutine[Any, Any, None]]:

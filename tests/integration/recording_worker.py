@@ -1,4 +1,4 @@
-"""A worker whose lanes only write down what they got: `python recording_worker.py <settings as JSON> <directory> <name>`.
+"""A worker whose lanes only write down what they got: `recording_worker.py <settings as JSON> <directory> <name>`.
 
 The directory stands for the changelog: one file a lane, with every range of positions that was taken. Whoever takes a
 lane writes a token, and what a former owner writes after it does not count: a fence, as the transactional id is one.

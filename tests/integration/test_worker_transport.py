@@ -1,4 +1,4 @@
-"""One worker on a real Kafka: what is fetched reaches the lanes whole, in order, and with every position accounted for."""
+"""One worker on a real Kafka: what is fetched reaches the lanes whole, in order, every position accounted for."""
 
 import asyncio
 import random

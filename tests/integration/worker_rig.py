@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -69,7 +70,7 @@ class Traffic:
     sent: list[int] = field(default_factory=list)
     _producer: AIOKafkaProducer | None = None
 
-    async def __aenter__(self) -> "Traffic":
+    async def __aenter__(self) -> Self:
         self._producer = AIOKafkaProducer(bootstrap_servers=self.settings.brokers, retry_backoff_ms=20)
         await self._producer.start()
         return self
@@ -121,7 +122,7 @@ class Processes:
         self.settings, self.directory = settings, directory
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def __enter__(self) -> "Processes":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -155,15 +156,15 @@ class Processes:
     def lanes(self, name: str) -> set[int]:
         """The lanes that a worker says it has, if all of them run."""
         path = self.directory / f"{name}.json"
-        told = json.loads(path.read_text()) if path.exists() else {"ready": False}
+        told: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"ready": False}
         return set(told["lanes"]) if told["ready"] else set()
 
     def shared(self, *names: str) -> bool:
-        """Whether these workers have all lanes between them, each the same number of them."""
+        """Whether these workers have all lanes between them, as evenly as can be."""
         each = [self.lanes(name) for name in names]
         count = self.settings.partitions
         return sorted(lane for lanes in each for lane in lanes) == list(range(count)) and all(
-            len(lanes) == count // len(names) for lanes in each
+            0 < len(lanes) <= ceil(count / len(names)) for lanes in each
         )
 
     def log(self, name: str) -> str:
