@@ -99,6 +99,11 @@ class Hold:
             self.earliest = await self._table.earliest()
         self._gauge.folded(self._ports.clock.monotonic(), arrived)
         self._ports.metrics.observe("batch_events", arrived)
+        self._ports.metrics.observe("batch_bytes", sum(len(r.value or b"") for _, records in runs for r in records))
+
+    def cached(self) -> int:
+        """How many profiles are in memory."""
+        return len(self._cache)
 
     async def note(self, change: Callable[[LaneRecord], None]) -> None:
         """Commits a change of the lane record alone."""

@@ -21,6 +21,7 @@ class TickingLane(Protocol):
     def progress_record(self) -> ProgressRecord: ...
     def ticked(self, ticked_at: int, offset: int, ends: Mapping[str, int | None]) -> None: ...
     def watermark_rose(self) -> None: ...
+    def cached(self) -> int: ...
 
 
 class Keeper:
@@ -45,6 +46,7 @@ class Keeper:
         self._topics = tuple(topics)
         self._tick = tick
         self._event_clock = event_clock
+        self._holder: int | None = None
 
     async def tick_on(self) -> None:
         """Ticks until cancelled; a broker that is away costs ticks, not the worker."""
@@ -79,13 +81,21 @@ class Keeper:
             for lane, (ticked_at, offset) in zip(lanes, ticks, strict=True):
                 lane.ticked(ticked_at, offset, {topic: ends.get((topic, lane.partition)) for topic in self._topics})
         for lane, record in zip(lanes, said, strict=True):
-            self._show(str(lane.partition), record)
+            if record.raw is not None:
+                self._metrics.set("lane_progress_timestamp_seconds", record.raw / 1000, str(lane.partition))
+        self._metrics.set("cache_profiles", sum(lane.cached() for lane in lanes))
 
     async def read(self) -> None:
         """Takes what is new on the topic, waiting a moment for it; wakes the lanes if the watermark rose."""
         before = self._watermark.value
         for offset, record in await self._progress.read():
             self._watermark.observe(offset, record)
+        holder = self._watermark.holder()
+        if holder != self._holder:
+            if self._holder is not None:
+                self._metrics.set("timers_held", 0, str(self._holder))
+            self._metrics.set("timers_held", 1, str(holder))
+            self._holder = holder
         value = self._watermark.value
         if value is None:
             return
@@ -95,7 +105,3 @@ class Keeper:
             self._metrics.set("watermark_timestamp_seconds", value / 1000)
         if not self._event_clock:
             self._metrics.set("watermark_delay_seconds", max(0.0, (self._clock.now() - value) / 1000))
-
-    def _show(self, lane: str, record: ProgressRecord) -> None:
-        if record.raw is not None:
-            self._metrics.set("lane_progress_timestamp_seconds", record.raw / 1000, lane)

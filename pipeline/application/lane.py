@@ -189,6 +189,7 @@ class Lane:
         self._taking = None
         standing = taking.result()
         hold = self._hold = await self._accept(standing)
+        self._ports.metrics.increment("lane_takes_total", 1, str(self._partition))
         self._ports.metrics.increment("lane_replayed_records_total", standing.replayed, str(self._partition))
         log.info(
             "lane.taken",
@@ -532,6 +533,10 @@ class Lane:
         """The watermark that the lanes share has a new value."""
         if self._hold is not None and self._timers_due(self._hold):
             self._wake.set()
+
+    def cached(self) -> int:
+        """How many profiles are in memory."""
+        return 0 if self._hold is None else self._hold.cached()
 
     def _new_progress(self) -> LaneProgress:
         raw = [source.topic for source in self._settings.sources if source.kind != "events"]

@@ -81,7 +81,6 @@ def punctuated(topics: Sequence[str], punctuation: Mapping[str, int]) -> tuple[i
 class _Said:
     raw: int
     events: int
-    holds: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +113,9 @@ class Watermark:
         """Takes the next record of the topic."""
         if record.world != self._world or not 0 <= record.lane < self._lanes:
             return
-        said = self._said.setdefault(record.lane, _Said(_NEVER, _NEVER, ""))
+        said = self._said.setdefault(record.lane, _Said(_NEVER, _NEVER))
         said.raw = max(said.raw, _NEVER if record.raw is None else record.raw)
         said.events = max(said.events, _NEVER if record.events is None else record.events)
-        said.holds = record.holds
         if len(self._said) < self._lanes:
             return
         sample = self._sample
@@ -131,10 +129,9 @@ class Watermark:
             sample = None
         self._sample = sample
 
-    def held_by(self) -> str:
-        """Who holds the timers: the lane and topic with the least progress, or the lanes that have said nothing."""
-        silent = sorted(set(range(self._lanes)) - self._said.keys())
+    def holder(self) -> int:
+        """The lane that holds all timers: the first that has said nothing yet, else the one with the least progress."""
+        silent = set(range(self._lanes)) - self._said.keys()
         if silent:
-            return f"lane {silent[0]} has not reported" + (f" (and {len(silent) - 1} more)" if len(silent) > 1 else "")
-        lane, said = min(self._said.items(), key=lambda item: item[1].raw)
-        return f"lane {lane} {said.holds}".rstrip()
+            return min(silent)
+        return min(self._said, key=lambda lane: self._said[lane].raw)

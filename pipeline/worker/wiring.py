@@ -33,10 +33,10 @@ from pipeline.domain.compile import compile_journey
 from pipeline.domain.fold import Fold
 from pipeline.domain.touches import TouchTable
 from pipeline.errors import UserError
+from pipeline.worker.brokers import wait_for_brokers
 from pipeline.worker.lanes import LaneSet
 from pipeline.worker.main import Surroundings, Wiring
 from pipeline.worker.system_clock import SystemClock
-
 
 FOLD_AT_ONCE = 2
 """Lanes of a process that fold at once: while one waits for Redis another goes on."""
@@ -121,7 +121,10 @@ async def wire(around: Surroundings) -> AsyncIterator[Wiring]:
     owner = f"{socket.gethostname()}:{os.getpid()}"
     pages = HealthServer(settings.http_host, settings.http_port, around.health, metrics) if settings.http_port else None
     with pages or nullcontext():
+        around.health.waiting_for = "redis"
         await ensure_fit(settings)
+        around.health.waiting_for = "kafka"
+        await wait_for_brokers(settings.brokers, settings.application)
         await ensure_as_wanted(settings)
         shared = lane_settings(settings, owner)
         watermark = Watermark(settings.partitions, settings.max_hops)
