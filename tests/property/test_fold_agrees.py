@@ -1,6 +1,6 @@
 """The fast fold and the plain one agree after every step of any life in any journey."""
 
-from hypothesis import given
+from hypothesis import given, note
 
 from tests.property.random_journeys import GRACE, TOUCHES, Dice, Life, journey, life, thrown
 from tests.property.two_folds import Models, Sent, TwoFolds, read_models
@@ -23,6 +23,9 @@ def lead(models: Models, one: Life) -> TwoFolds:
 def test_both_folds_agree_after_every_step(journeys: bytes, lives: bytes) -> None:
     """Stage, history, signals, counters, outcomes; and the feed keeps its promises."""
     dice = Dice(journeys)
-    models = read_models(TOUCHES, [journey(dice, "one"), journey(dice, "two")], GRACE)
+    documents = [journey(dice, "one"), journey(dice, "two")]
+    models = read_models(TOUCHES, documents, GRACE)
     for n in range(4):
-        lead(models, life(Dice(lives[n * 250 : (n + 1) * 250]), 40))
+        one = life(Dice(lives[n * 250 : (n + 1) * 250]), 40)
+        note(f"{documents}\n{one}")
+        lead(models, one)
