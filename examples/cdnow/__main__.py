@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from examples.cdnow.counts import MEMBER, counts
@@ -25,6 +25,8 @@ from pipeline.adapters.kafka.feed_reader import FeedReader
 from pipeline.adapters.kafka.sender import RawSender
 from pipeline.adapters.lanes_seen import lane_records
 from pipeline.adapters.published import Step, net_history, transition
+from pipeline.adapters.redis.reader import TableReader
+from pipeline.application.lane_record import LaneRecord
 from pipeline.config import Settings, load
 from pipeline.dev.stack import Stack, running
 from pipeline.dev.stack_reaper import Reaper
@@ -120,7 +122,7 @@ async def worker(data: Path, where: Mapping[str, str]) -> AsyncIterator[None]:
 
 
 async def until_folded(settings: Settings) -> int:
-    """How many orders are folded, once all input is read and every lane's timers stand at the end mark."""
+    """How many orders are folded, once all input is read and no timer is left that is due by the end mark."""
     async with FeedReader(settings.brokers, settings.input_topics) as reader:
         ends = await reader.ends()
     deadline = time.monotonic() + PATIENCE_S
@@ -128,10 +130,19 @@ async def until_folded(settings: Settings) -> int:
         lanes = await asyncio.to_thread(lane_records, settings)
         records = {lane: record for lane, (_, record) in lanes.items() if record is not None}
         read = all(lane in records and records[lane].next.get(topic, 0) >= end for (topic, lane), end in ends.items())
-        if read and all((record.watermark or 0) >= END_MARK for record in records.values()):
+        if read and await asyncio.to_thread(timers_done, settings, records.values()):
             return sum(tally.folded for record in records.values() for tally in record.totals.values())
         await asyncio.sleep(0.1)
     raise UserError(f"the lanes have not folded everything within {PATIENCE_S:.0f} s; see the worker's log", 1)
+
+
+def timers_done(settings: Settings, records: Iterable[LaneRecord]) -> bool:
+    """Whether every timer that is due by the end mark has fired."""
+    if any((record.watermark or 0) < END_MARK for record in records):
+        return False
+    with TableReader(settings.application, settings.redis_url) as reader:
+        looks = [reader.earliest_look(lane) for lane in range(settings.partitions)]
+    return all(look is None or look > END_MARK for look in looks)
 
 
 def count(history: Mapping[tuple[str, str], Sequence[Step]]) -> dict[str, int]:

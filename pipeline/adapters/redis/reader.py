@@ -57,6 +57,15 @@ class TableReader:
             score = self._redis.zscore(Keys.of(self._application, lane).due, field)
             return None if score is None else int(score)
 
+    def earliest_look(self, lane: int) -> int | None:
+        """When, in ms of the watermark, any timers of a lane are looked at next; None if none are pending."""
+        with self._asking():
+            first = cast(
+                list[tuple[bytes, float]],
+                self._redis.zrange(Keys.of(self._application, lane).due, 0, 0, withscores=True),
+            )
+            return int(first[0][1]) if first else None
+
     def size(self, lane: int) -> int:
         """How many identities a lane's table holds."""
         with self._asking():
