@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.adapters.schemas import mistakes
 from pipeline.domain.moments import parse_moment
 from tests.cases.page import PAGE, with_tables
 from tests.cases.reading import TOUCHES, Case, read_cases, written
@@ -43,6 +44,8 @@ def play(case: Case) -> TwoFolds:
         else:
             assert folds.arrive(step.sent) == step.outcome, step.told
         assert [said(record) for record in folds.published] == list(step.says), step.told
+        for record in folds.published:
+            assert mistakes(record, "signal" if "signal" in record else "transition") == []
     return folds
 
 
