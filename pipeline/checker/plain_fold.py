@@ -4,45 +4,16 @@ It shares no line with `pipeline.domain`. Every step names the rule of docs/sema
 can be read side by side. Times are milliseconds.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
 
+from pipeline.checker.plain_admission import Act
 from pipeline.checker.plain_journey import ANY, START, Entry, Journey, Silence
-from pipeline.checker.plain_touches import Row, touch_of
-
-Kind = Literal["accepted", "duplicate", "late"]
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Act:
-    """One event with its touch. Acts compare in the order of rule 2: the first five fields, in this order."""
-
-    at: int
-    appended: int
-    partition: int
-    offset: int
-    id: str
-    touch: str = field(compare=False)
-    channel: str = field(compare=False)
-    company: bool = field(compare=False, default=False)
-
-
-def act_of(
-    event: Mapping[str, Any], channel: str, rows: Sequence[Row], appended: int, partition: int, offset: int
-) -> Act:
-    """A raw event, decoded from JSON, as an act (rule 1). It must be valid."""
-    at = event["occurred_at"]
-    if isinstance(at, str):
-        at = (datetime.fromisoformat(at) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
-    touch = touch_of(event, channel, rows)
-    return Act(at, appended, partition, offset, event["id"], touch, channel, event.get("actor") == "company")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One entry of a customer's history: at `at` the rule `rule` moved them from stage to stage.
+    """One entry of a customer's history (rule 16): at `at` the rule `rule` moved them from stage `origin` to `to`.
 
     `event` is the id of the event that did it, or None where a timer did, due at `at` after a silence since `since`.
     """
@@ -91,16 +62,6 @@ class Position:
     signals: list[Firing] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Counters:
-    """What a profile counts beside the journeys (rule 6). `touches` are the customer's own acts by channel."""
-
-    touches: dict[str, int] = field(default_factory=dict)
-    company: int = 0
-    first_seen: int | None = None
-    last_seen: int | None = None
-
-
 def fold(journey: Journey, acts: Iterable[Act], watermark: int | None) -> Position:
     """The position after all accepted acts of one customer, which must come in order, at this watermark."""
     position = Position()
@@ -122,10 +83,7 @@ def take(journey: Journey, position: Position, act: Act) -> None:
     if entry is not None:
         position.history.append(Step(act.at, entry.rule, position.stage, entry.to, act.id))
         move(journey, position, entry.to, act.at)
-    for rank, silence in enumerate(journey.silences):
-        if starts(silence, act.touch) and pends_in(silence, position.stage):
-            position.pending -= {p for p in position.pending if p.rank == rank and p.due >= act.at}
-            position.pending.add(Pending(act.at + silence.after, rank, act.at))
+    start(journey, position, act)
 
 
 def settle(journey: Journey, position: Position, before: int) -> None:
@@ -197,6 +155,14 @@ def breaks(silence: Silence, timer: Pending, act: Act) -> bool:
     return named and timer.since < act.at <= timer.due
 
 
+def start(journey: Journey, position: Position, act: Act) -> None:
+    """Rule 12: the silences that count from this act begin anew."""
+    for rank, silence in enumerate(journey.silences):
+        if starts(silence, act.touch) and pends_in(silence, position.stage):
+            position.pending -= {p for p in position.pending if p.rank == rank and p.due >= act.at}
+            position.pending.add(Pending(act.at + silence.after, rank, act.at))
+
+
 def starts(silence: Silence, touch: str) -> bool:
     """Whether the silence runs since the last of this touch."""
     return silence.since is not None and (touch in silence.since or ANY in silence.since)
@@ -232,60 +198,6 @@ def fits(entry: Entry, position: Position, act: Act) -> bool:
 def last_of(position: Position, touches: Iterable[str]) -> int | None:
     """When the last of these touches was shown."""
     return max((position.last[touch] for touch in touches if touch in position.last), default=None)
-
-
-@dataclass(slots=True)
-class Admission:
-    """What becomes of a customer's events in the order of their arrival: rules 3 to 5.
-
-    `lateness` in ms, `limit` in events. `remembered` are the accepted acts that can still be placed exactly, in order.
-    """
-
-    lateness: int
-    limit: int
-    remembered: list[Act] = field(default_factory=list)
-    newest: int | None = None
-    pushed_out: Act | None = None
-    truncated: bool = False
-
-    def arrive(self, act: Act) -> Kind:
-        """Judges one act, and remembers it if it is accepted."""
-        if any(other.id == act.id for other in self.remembered):
-            return "duplicate"
-        if self.newest is not None and act.at < self.newest - self.lateness:
-            return "late"
-        if self.pushed_out is not None and act < self.pushed_out:
-            return "late"
-        self.newest = act.at if self.newest is None else max(self.newest, act.at)
-        self.remembered = sorted(a for a in [*self.remembered, act] if a.at >= self.newest - self.lateness)
-        while len(self.remembered) > self.limit:
-            self.pushed_out, self.truncated = self.remembered.pop(0), True
-        return "accepted"
-
-
-def outcomes(arrivals: Iterable[Act], lateness: int, limit: int) -> list[Kind]:
-    """The outcome of every event of one customer, in the order of arrival."""
-    admission = Admission(lateness, limit)
-    return [admission.arrive(act) for act in arrivals]
-
-
-def accepted(arrivals: Sequence[Act], lateness: int, limit: int) -> list[Act]:
-    """The acts that count, in the order in which they are folded."""
-    kinds = outcomes(arrivals, lateness, limit)
-    return sorted(act for act, kind in zip(arrivals, kinds, strict=True) if kind == "accepted")
-
-
-def counters(acts: Iterable[Act]) -> Counters:
-    """Rule 6, over all accepted acts of a customer."""
-    total = Counters()
-    for act in acts:
-        if act.company:
-            total.company += 1
-        else:
-            total.touches[act.channel] = total.touches.get(act.channel, 0) + 1
-        total.first_seen = act.at if total.first_seen is None else min(total.first_seen, act.at)
-        total.last_seen = act.at if total.last_seen is None else max(total.last_seen, act.at)
-    return total
 
 
 def net_history(customer: str, journey: Journey, position: Position) -> Mapping[str, tuple[int, str]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.checker import plain_fold
 from pipeline.checker.net_history import Subscriber
-from pipeline.checker.plain_fold import Act
+from pipeline.checker.plain_admission import Act, Admission, act_of
 from pipeline.checker.plain_journey import Journey, read_file, read_journey
 from pipeline.checker.plain_touches import Row, read_touches
 from pipeline.config import Settings
@@ -122,11 +122,11 @@ class _Expected:
                 self.outcomes["dead"] += not sent.is_command
                 continue
             assert sent.event is not None, f"{sent.topic}-{sent.partition}@{sent.offset} is neither an event nor dead"
-            act = plain_fold.act_of(sent.event, sent.channel, rows, sent.appended, sent.partition, sent.offset)
+            act = act_of(sent.event, sent.channel, rows, sent.appended, sent.partition, sent.offset)
             arrivals[_customer(sent.event)].append(act)
         names = {"accepted": "folded", "duplicate": "duplicate", "late": "late"}
         for customer, arrived in arrivals.items():
-            admission = plain_fold.Admission(settings.lateness, settings.recent_limit)
+            admission = Admission(settings.lateness, settings.recent_limit)
             kinds = [admission.arrive(act) for act in arrived]
             assert not admission.truncated, f"{customer} has too many events: the order of arrival would decide"
             self.outcomes.update(names[kind] for kind in kinds)

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.checker.plain_admission import accepted, act_of, outcomes
 from tests.property.random_journeys import TOUCHES
 from tests.property.two_folds import CUSTOMER, Sent, TwoFolds, read_models
 
@@ -22,6 +23,9 @@ ARRIVALS = st.lists(
 
 @given(ARRIVALS, st.sampled_from((0, 1, 5, 20, 1_000)), st.sampled_from((1, 2, 3, 5, 64)))
 def test_both_folds_admit_the_same(arrivals: list[Sent], lateness: int, limit: int) -> None:
-    folds = TwoFolds(read_models(TOUCHES, (), {}), lateness, limit)
-    for sent in arrivals:
-        folds.arrive(sent)
+    models = read_models(TOUCHES, (), {})
+    folds = TwoFolds(models, lateness, limit)
+    kinds = [folds.arrive(sent) for sent in arrivals]
+    acts = [act_of(s.event, s.channel, models.rows, s.appended, s.partition, s.offset) for s in arrivals]
+    assert outcomes(acts, lateness, limit) == kinds
+    assert accepted(acts, lateness, limit) == folds.acts

@@ -11,7 +11,7 @@ from pipeline.adapters.journey_files import load_journey, load_touches
 from pipeline.application.records import signal_record, transition_record
 from pipeline.checker import plain_fold, plain_journey
 from pipeline.checker.net_history import Subscriber
-from pipeline.checker.plain_fold import Act, Admission
+from pipeline.checker.plain_admission import Act, Admission, act_of, counters
 from pipeline.checker.plain_touches import Row, read_touches
 from pipeline.domain.compile import Journey, compile_journey
 from pipeline.domain.event import CHANNELS, Event, decode, moment
@@ -100,7 +100,7 @@ class TwoFolds:
 
     def arrive(self, sent: Sent) -> str:
         """One event arrives. The outcome, on which both agree; `published` is what went out."""
-        act = plain_fold.act_of(sent.event, sent.channel, self.models.rows, sent.appended, sent.partition, sent.offset)
+        act = act_of(sent.event, sent.channel, self.models.rows, sent.appended, sent.partition, sent.offset)
         expected = self.admission.arrive(act)
         if expected == "accepted":
             self.acts.append(act)
@@ -169,7 +169,7 @@ class TwoFolds:
         assert holding == sorted((public[firing.rule], format_moment(firing.due)) for firing in plain.signals)
 
     def _compare_counters(self) -> None:
-        strand, plain = self.profile.strands[0], plain_fold.counters(self.acts)
+        strand, plain = self.profile.strands[0], counters(self.acts)
         touches = {channel: n for channel, n in zip(CHANNELS, strand.touches, strict=True) if n}
         assert (touches, strand.company, strand.late) == (plain.touches, plain.company, self.late)
         if self.acts:

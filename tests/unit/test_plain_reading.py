@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.adapters.journey_files import MODELS, load_journey, load_touches
-from pipeline.checker.plain_fold import act_of
+from pipeline.checker.plain_admission import act_of
 from pipeline.checker.plain_journey import duration, read_file, read_journey
 from pipeline.checker.plain_touches import read_touches, touch_of
 from pipeline.domain.duration import parse_duration
