@@ -53,7 +53,7 @@ class Sender:
     _producer: Any = None
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
-    def event(self, channel: str, customer: str, kind: str, at: int, **more: Any) -> Sent:
+    def event(self, channel: str, customer: str, kind: str, at: int, /, **more: Any) -> Sent:
         """Sends what `make` makes of the same; it is acknowledged once `flush` returns."""
         return self.put(self.make(channel, customer, kind, at, **more))
 
@@ -63,6 +63,7 @@ class Sender:
         customer: str,
         kind: str,
         at: int,
+        /,
         *,
         topic: str | None = None,
         partition: int | None = None,

@@ -1,6 +1,7 @@
 """One worker as a process of its own: its signals, its pages, its log."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -122,14 +123,14 @@ class WorkerProcess:
         return list(json.loads(body)["lanes"]) if body else []
 
     def metric(self, name: str, **labels: str) -> float | None:
-        """The sum over all series of a metric that have these labels; None if there is none."""
+        """The sum over all series of a metric that have these labels; None if there is none, or nothing is known."""
         found = None
         for line in self.page("/metrics")[1].decode().splitlines():
             series, _, value = line.rpartition(" ")
             has = series == name or series.startswith(f"{name}{{")
             if has and all(f'{label}="{wanted}"' in series for label, wanted in labels.items()):
                 found = (found or 0.0) + float(value)
-        return found
+        return None if found is not None and math.isnan(found) else found
 
     def until_ready(self, within_s: float = 20.0) -> "WorkerProcess":
         def answered() -> bool:
