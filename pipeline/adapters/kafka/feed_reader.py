@@ -14,6 +14,8 @@ from pipeline.errors import UserError
 _NEVER_MORE = 50_000
 """Records looked at from the end of a partition before `last` reads it whole."""
 
+_FETCH_WAIT_MS = 50
+
 
 @dataclass(frozen=True, slots=True)
 class FeedRecord:
@@ -49,6 +51,8 @@ class FeedReader:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             retry_backoff_ms=50,
+            # A rewind takes effect only when the fetch under way has come back.
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
         )
         try:
             await consumer.start()
