@@ -187,6 +187,8 @@ class Fold:
         feed: Feed,
     ) -> Track:
         """Publishes the difference between `old`, the end of the history so far, and `entries` plus what time adds."""
+        if watermark is None:
+            watermark = _told(journey, position)
         track = position.track
         ready: list[Pending] = []
         by_events = len(entries)
@@ -268,6 +270,17 @@ def _refold(journey: Journey, base: Track, events: Sequence[Event], entries: lis
     for event in events:
         track = step(journey, track, event, entries)
     return track
+
+
+def _told(journey: Journey, position: Position) -> int | None:
+    """The lowest watermark by which all is true that time was said to have brought, None if that is nothing.
+
+    For a customer whose timers are not looked at: they fire no more, and what has fired is not taken back for that.
+    """
+    timers = journey.timers
+    ahead = position.history[len(position.history) - position.ahead :]
+    told = [(fired.due, fired.rule) for fired in position.fired] + [(entry.at, entry.rule) for entry in ahead]
+    return max((due + timers[rule].grace for due, rule in told if rule in timers), default=None)
 
 
 def _first_at(recent: list[Event], horizon: int) -> int:
