@@ -156,10 +156,12 @@ def _can_be_left(stage: str, rows: Sequence[Raw]) -> bool:
 @dataclass(frozen=True, slots=True)
 class Life:
     """What happens to one customer. A step is an event that arrives, a number of ms by which the watermark rises, or
-    None: the profile leaves the cache and comes back. `lateness` in ms, `limit` in events."""
+    None: the profile leaves the cache and comes back. `lateness` in ms, `limit` in events. `by_index`: the customer is
+    looked at only if the index of timers says so."""
 
     lateness: int
     limit: int
+    by_index: bool
     steps: tuple[Sent | int | None, ...]
 
     @property
@@ -186,6 +188,7 @@ def life(dice: Dice, steps: int, late: bool = True, copies: bool = True) -> Life
     limit = dice.one((FOREVER, FOREVER, 4, 2, 1)) if late else FOREVER
     lateness = dice.one((FOREVER, 30, 10, 3, 0)) if late else FOREVER
     pace, jitter, rise = dice.one((1, 3, 8)), dice.one((0, 6, 40)), dice.one((4, 8, 16))
+    by_index = dice.once_in(2)
     made: list[Sent | int | None] = []
     sent: list[Sent] = []
     for number in range(steps):
@@ -200,4 +203,4 @@ def life(dice: Dice, steps: int, late: bool = True, copies: bool = True) -> Life
             leap = 120 if dice.once_in(40) else 0
             sent.append(event(dice, number, max(0, number * pace + leap + 4 - dice.below(jitter + 5))))
             made.append(sent[-1])
-    return Life(lateness, limit, tuple(made))
+    return Life(lateness, limit, by_index, tuple(made))

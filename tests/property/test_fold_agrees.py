@@ -15,7 +15,7 @@ def lead(models: Models, one: Life) -> TwoFolds:
         elif step is None:
             folds.reload()
         else:
-            folds.rise((folds.watermark or 0) + step)
+            folds.rise((folds.watermark or 0) + step, one.by_index)
     return folds
 
 

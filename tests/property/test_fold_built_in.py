@@ -49,6 +49,7 @@ def test_both_folds_agree_on_the_built_in_journeys(thrown_once: bytes) -> None:
     models = built_in()
     folds = TwoFolds(models, dice.one((DAY, 40 * DAY, 0)), dice.one((64, 64, 8)))
     now = watermark = BEGINNING
+    by_index = dice.once_in(2)
     for number in range(50):
         now += dice.one((MINUTE, HOUR, DAY, 15 * DAY)) * dice.below(7)
         back = dice.one((0, 0, HOUR, DAY)) * dice.below(3)
@@ -58,6 +59,6 @@ def test_both_folds_agree_on_the_built_in_journeys(thrown_once: bytes) -> None:
         if dice.once_in(3):
             watermark = max(watermark, now - dice.one((0, HOUR, DAY, 30 * DAY)))
             note(f"watermark {watermark}")
-            folds.rise(watermark)
+            folds.rise(watermark, by_index)
         if dice.once_in(8):
             folds.reload()

@@ -95,6 +95,7 @@ class TwoFolds:
         self.acts: list[Act] = []
         self.late = 0
         self.watermark: int | None = None
+        self.index: int | None = None
         self.subscriber = Subscriber()
         self.published: list[Raw] = []
 
@@ -107,17 +108,18 @@ class TwoFolds:
             self.acts.sort()
         self.late += expected == "late"
         feed = Feed()
-        outcome = self.fold.event(self.profile, self._event(sent), self.watermark, feed)
+        outcome = self.fold.event(self.profile, self.event(sent), self.watermark, feed)
         assert outcome == ("folded" if expected == "accepted" else expected)
         assert outcome == "folded" or not (feed.transitions or feed.signals)
         self._publish(feed)
         return expected
 
-    def rise(self, watermark: int) -> None:
-        """The watermark rises to this time."""
+    def rise(self, watermark: int, by_index: bool = False) -> None:
+        """The watermark rises to this time. `by_index`: the customer is looked at only if a lane's index would say so."""
         self.watermark = watermark
         feed = Feed()
-        self.fold.time(self.profile, watermark, feed)
+        if not by_index or (self.index is not None and self.index <= watermark):
+            self.fold.time(self.profile, watermark, feed)
         self._publish(feed)
 
     def reload(self) -> None:
@@ -125,12 +127,15 @@ class TwoFolds:
         self.profile = decode_profile(encode_profile(self.profile))
         self.fold.align(self.profile)
 
-    def _event(self, sent: Sent) -> Event:
+    def event(self, sent: Sent) -> Event:
+        """The event as the fast fold takes it."""
         raw = decode(json.dumps(sent.event).encode(), max_bytes=1 << 20, max_depth=32)
         touch = self.models.table.classify(raw, sent.channel)
         return Event(raw.id, moment(raw), sent.appended, sent.partition, sent.offset, raw.type, touch, sent.channel)
 
     def _publish(self, feed: Feed) -> None:
+        self.index = feed.due.get(self.profile.key, self.index)
+        assert self.profile.indexed == self.index
         transitions = [json.loads(transition_record(record, "2026-01-01T00:00:00.000Z")) for record in feed.transitions]
         signals = [json.loads(signal_record(record, "2026-01-01T00:00:00.000Z")) for record in feed.signals]
         for record in transitions:
