@@ -8,7 +8,6 @@ import msgspec
 
 from pipeline.adapters.kafka.feed_reader import FeedReader, FeedRecord
 from pipeline.adapters.redis.reader import TableReader
-from pipeline.application.lane import world_of
 from pipeline.application.lane_record import LaneRecord, decode_lane
 from pipeline.application.ports import ProgressRecord
 from pipeline.config import Settings
@@ -98,6 +97,9 @@ async def _last_words(settings: Settings) -> Mapping[int, tuple[int, ProgressRec
 
 
 def _words(settings: Settings, records: Iterable[FeedRecord]) -> dict[int, tuple[int, ProgressRecord]]:
+    # Here, because few who count lanes need what a lane is made of.
+    from pipeline.application.lane import world_of
+
     words: dict[int, tuple[int, ProgressRecord]] = {}
     for record in records:
         try:

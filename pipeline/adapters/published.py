@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
-from pipeline.adapters.kafka.feed_reader import FeedRecord
 from pipeline.application.intake import APPENDED, ERRORS, REASON
 from pipeline.domain.moments import parse_moment
+
+if TYPE_CHECKING:
+    from pipeline.adapters.kafka.feed_reader import FeedRecord
 
 
 class EventCause(msgspec.Struct, frozen=True):
@@ -81,12 +83,12 @@ _transition = msgspec.json.Decoder(PublishedTransition).decode
 _signal = msgspec.json.Decoder(PublishedSignal).decode
 
 
-def transition(record: FeedRecord) -> PublishedTransition:
+def transition(record: "FeedRecord") -> PublishedTransition:
     """msgspec.MsgspecError if the record is none."""
     return _transition(record.value or b"")
 
 
-def signal(record: FeedRecord) -> PublishedSignal:
+def signal(record: "FeedRecord") -> PublishedSignal:
     """msgspec.MsgspecError if the record is none."""
     return _signal(record.value or b"")
 
@@ -102,7 +104,7 @@ class DeadLetter(NamedTuple):
     value: str
 
 
-def dead_letter(record: FeedRecord) -> DeadLetter:
+def dead_letter(record: "FeedRecord") -> DeadLetter:
     """Never raises: what is missing is empty."""
     headers = {name: value.decode(errors="replace") for name, value in record.headers}
 

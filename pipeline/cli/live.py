@@ -12,7 +12,7 @@ from rich.text import Text
 
 from pipeline.adapters.published import Published, PublishedTransition
 from pipeline.cli.lines import line, minute
-from pipeline.dev.run import Totals
+from pipeline.dev.audience import Totals
 
 LINES_A_SECOND: Final = 6
 _WAITING: Final = 200
@@ -70,6 +70,8 @@ class Screen:
         self._thinner = Thinner(LINES_A_SECOND)
         self._spinner = Spinner("dots", "")
         self._live = Live(self._spinner, console=console, refresh_per_second=8, transient=True)
+        self._begun = False
+        self._ending = False
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -79,6 +81,7 @@ class Screen:
         self._live.stop()
 
     def step(self, what: str) -> None:
+        self._ending = self._begun
         self._spinner.update(text=Text(f"{what} …", "dim"))
         self._live.update(self._spinner, refresh=True)
 
@@ -90,7 +93,10 @@ class Screen:
         self._show_next()
 
     def totals(self, totals: Totals) -> None:
+        self._begun = True
         self._show_next()
+        if self._ending:
+            return
         rows = [Text(totals_line(totals, self._thinner.hidden), "reverse")]
         if totals.worth_a_look:
             rows.append(Text.assemble(("worth a look: ", "dim"), (f"{self._hint} {totals.worth_a_look}", "bold")))

@@ -18,7 +18,8 @@ from pipeline.cli.settings import DEV, DEV_SETTINGS
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pipeline.dev.run import Options, Totals
+    from pipeline.dev.audience import Totals
+    from pipeline.dev.run import Options
 
 
 def run(

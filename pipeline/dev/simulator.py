@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
 import msgspec
 
+from pipeline.dev.audience import Sent
 from pipeline.dev.traffic import Delivery, traffic
 from pipeline.domain.moments import format_moment, parse_moment
 from pipeline.errors import UserError
@@ -75,15 +75,6 @@ def go_on(path: Path, clock: Literal["live", "event"], seed: int | None, custome
                 f"go on with that, or start anew with --fresh to have {name} {wanted}"
             )
     return msgspec.structs.replace(old, reached=max(old.reached, now)) if clock == "live" else old
-
-
-@dataclass(slots=True)
-class Sent:
-    """What has been sent so far in this run. `reached` and `promised` (the last punctuation) are simulated ms."""
-
-    events: int = 0
-    reached: int = 0
-    promised: int | None = None
 
 
 class Simulator:

@@ -10,7 +10,7 @@ from pipeline.adapters.published import Published, transition
 from pipeline.cli.live import Thinner, totals_line
 from pipeline.cli.main import app
 from pipeline.cli.run import _speed
-from pipeline.dev.run import Totals
+from pipeline.dev.audience import Totals
 from pipeline.errors import UserError
 
 
