@@ -115,7 +115,7 @@ class TwoFolds:
         return expected
 
     def rise(self, watermark: int, by_index: bool = False) -> None:
-        """The watermark rises to this time. `by_index`: the customer is looked at only if a lane's index would say so."""
+        """The watermark rises. `by_index`: the customer is looked at only if the lane's index of timers says so."""
         self.watermark = watermark
         feed = Feed()
         if not by_index or (self.index is not None and self.index <= watermark):

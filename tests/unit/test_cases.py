@@ -1,7 +1,9 @@
 """Every case of the semantics, through both folds."""
 
+import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from pipeline.adapters.schemas import mistakes
 from pipeline.domain.moments import parse_moment
 from tests.cases.page import PAGE, with_tables
 from tests.cases.reading import TOUCHES, Case, read_cases, written
-from tests.property.two_folds import TwoFolds, read_models
+from tests.property.two_folds import Models, TwoFolds, read_models
 
 FILES = read_cases()
 CASES = [pytest.param(case, id=f"{file.name}: {case.name}") for file in FILES for case in file.cases]
@@ -34,10 +36,15 @@ def said(record: Mapping[str, Any]) -> str:
     return f"{record['kind']} {ends}: {entry(record['entry'])}" + (f" for {superseded}" if superseded else "")
 
 
+@cache
+def models(journey: str, grace: str) -> Models:
+    """Both readings of a journey and the graces, given as JSON; all cases of a file share them."""
+    return read_models(TOUCHES, [json.loads(journey)], json.loads(grace))
+
+
 def play(case: Case) -> TwoFolds:
     """Leads the customer of a case through it; AssertionError where a fold, or the feed, is not as the case says."""
-    models = read_models(TOUCHES, [case.journey], case.grace)
-    folds = TwoFolds(models, case.lateness, case.limit)
+    folds = TwoFolds(models(json.dumps(case.journey), json.dumps(case.grace)), case.lateness, case.limit)
     for step in case.steps:
         if step.sent is None:
             folds.rise(step.watermark)
