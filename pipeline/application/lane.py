@@ -28,6 +28,7 @@ from pipeline.application.ports import (
     KafkaDoubt,
     LaneReport,
     ProgressRecord,
+    Refused,
     Table,
     TableDoubt,
     Writer,
@@ -101,7 +102,7 @@ class Lane:
             return
         if not queue.offer(fetched):
             self._seeking.add(fetched.topic)
-        self._full[fetched.topic] = queue.queued >= self._settings.queue
+        self._full[fetched.topic] = queue.queued >= self._ports.queue_share()
         self._wake.set()
 
     def lost(self, fetched: Fetched) -> None:
@@ -150,7 +151,7 @@ class Lane:
             try:
                 hold = self._hold or await self._take()
                 if hold is not None:
-                    await self._ports.inputs.flowing()
+                    await self._flowing()
                     await self._work(hold)
             except Doubt as doubt:
                 await self._settle(doubt)
@@ -230,13 +231,13 @@ class Lane:
             raise KafkaDoubt("the take was dropped")
         record = standing.record or first_lane_record(settings.application, settings.partitions)
         if record.partitions != settings.partitions:
-            raise Abandoned(
+            raise Refused(
                 f"lane {self._partition} was begun with {record.partitions} partitions, the settings say "
                 f"{settings.partitions}: another number is another app_id and a replay of the input"
             )
         refused = refuse(record.models, self._models)
         if refused is not None:
-            raise Abandoned(f"lane {self._partition}: {refused}")
+            raise Refused(f"lane {self._partition}: {refused}")
         breaker = record.breaker
         if breaker is not None and (breaker.code != settings.code or breaker.models != self._models):
             log.info("lane.breaker_closed", lane=self._partition, why="another version of the code or of a model")
@@ -328,7 +329,21 @@ class Lane:
 
     # ------------------------------------------------------------------ work
 
+    async def _flowing(self) -> None:
+        """Until what is fetched reaches the lane, or it is to stop."""
+        flowing = asyncio.ensure_future(self._ports.inputs.flowing())
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((flowing, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if flowing.done():
+                flowing.result()
+        finally:
+            flowing.cancel()
+            stopping.cancel()
+
     async def _work(self, hold: Hold) -> None:
+        if self._stopping:
+            return
         await self._seek_inputs(hold)
         while not self._stopping:
             if hold.record.breaker is not None:
@@ -382,7 +397,7 @@ class Lane:
         runs = self._merge.take(self._settings.most)
         for source, _ in runs:
             topic = source.topic
-            if self._full.get(topic) and self._merge.queues[topic].queued <= self._settings.queue // 2:
+            if self._full.get(topic) and self._merge.queues[topic].queued <= self._ports.queue_share() // 2:
                 self._full[topic] = False
                 self._ports.inputs.resume(topic, self._partition)
         await hold.fold(runs, self._merge.positions(), self._value(hold))

@@ -294,3 +294,7 @@ class LaneHandle(Protocol):
 
 class Abandoned(Exception):
     """The lane gave up: the process should exit non-zero and let the orchestrator start another."""
+
+
+class Refused(Abandoned):
+    """What the lane holds does not go with the settings or journeys of this process: only a person can mend that."""

@@ -28,8 +28,7 @@ class LaneSettings:
     """Times in seconds unless the name says ms.
 
     `owner`: this process, for people. `code`: the version of the program, which the breaker and parked timers remember.
-    `most`: events a batch. `queue`: records an input may have queued before it pauses. `merge_wait`: how long an empty
-    input that may have older records is waited for. `take`: the bound of a whole take. `oldest_ms`: how far behind a
+    `most`: events a batch. `merge_wait`: how long an empty input that may have older records is waited for. `take`: the bound of a whole take. `oldest_ms`: how far behind a
     table may be and still be rolled forward. `fences`: how often a minute a lane may be fenced before it gives up.
     """
 
@@ -41,7 +40,6 @@ class LaneSettings:
     sources: tuple[Source, ...]
     event_clock: bool
     most: int = 16_000
-    queue: int = 16_000
     merge_wait: float = 1.0
     take: float = 900.0
     oldest_ms: int = 12 * 3_600_000
@@ -51,7 +49,8 @@ class LaneSettings:
 
 @dataclass(frozen=True, slots=True)
 class LanePorts:
-    """The outside of one lane. `cache_share`: how many profiles it may keep in memory.
+    """The outside of one lane. `cache_share`: how many profiles it may keep in memory, `queue_share`: how many records an
+    input of it may have queued before it pauses.
 
     `turn`: the lanes of a process fold by turns, since more batches in memory at once would not be done any sooner.
     """
@@ -63,4 +62,5 @@ class LanePorts:
     new_writer: Callable[[], Writer]
     new_table: Callable[[], Table]
     cache_share: Callable[[], int]
+    queue_share: Callable[[], int]
     turn: AbstractAsyncContextManager[object]

@@ -41,6 +41,11 @@ from pipeline.worker.system_clock import SystemClock
 FOLD_AT_ONCE = 2
 """Lanes of a process that fold at once: while one waits for Redis another goes on."""
 
+QUEUED_BATCHES = 4
+"""Full batches that all inputs of a process together may have waiting in memory."""
+
+LEAST_QUEUED = 1_000
+
 
 def lane_settings(settings: Settings, owner: str) -> LaneSettings:
     """The settings as the lanes take them."""
@@ -69,7 +74,6 @@ def lane_settings(settings: Settings, owner: str) -> LaneSettings:
         event_clock=settings.clock == "event",
         oldest_ms=tombstones_stay_ms() // 2,
         most=settings.max_batch_events,
-        queue=settings.max_batch_events,
         merge_wait=settings.merge_wait_s,
         breaker=BreakerPolicy(breaker.customers, breaker.share, breaker.at_least),
     )
@@ -139,6 +143,10 @@ async def wire(around: Surroundings) -> AsyncIterator[Wiring]:
         def cache_share() -> int:
             return max(1, settings.cache_profiles // max(1, len(lanes)))
 
+        def queue_share() -> int:
+            inputs = max(1, len(lanes)) * len(settings.inputs)
+            return max(LEAST_QUEUED, QUEUED_BATCHES * settings.max_batch_events // inputs)
+
         def new_writer(partition: int) -> Callable[[], TransactionalWriter]:
             def make() -> TransactionalWriter:
                 return TransactionalWriter(
@@ -162,6 +170,7 @@ async def wire(around: Surroundings) -> AsyncIterator[Wiring]:
                     settings.application, partition, settings.redis_url, settings.step_timeout_s
                 ),
                 cache_share=cache_share,
+                queue_share=queue_share,
                 turn=turn,
             )
             stitch = Stitch(rules.fold, intake, __version__)

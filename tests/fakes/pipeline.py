@@ -139,6 +139,7 @@ class Workers:
             new_writer=lambda: FakeWriter(self.kafka, f"journey-{partition}"),
             new_table=lambda: FakeTable(self.redis, "journey", partition),
             cache_share=lambda: 1000,
+            queue_share=lambda: 1000,
             turn=self.turn,
         )
         intake = Intake(partition, table, Limits(), lambda key: home_partition(key, PARTITIONS), False)
