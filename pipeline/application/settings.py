@@ -28,8 +28,9 @@ class LaneSettings:
     """Times in seconds unless the name says ms.
 
     `owner`: this process, for people. `code`: the version of the program, which the breaker and parked timers remember.
-    `most`: events a batch. `merge_wait`: how long an empty input that may have older records is waited for. `take`: the bound of a whole take. `oldest_ms`: how far behind a
-    table may be and still be rolled forward. `fences`: how often a minute a lane may be fenced before it gives up.
+    `most`: events a batch. `merge_wait`: how long an empty input that may have older records is waited for. `take`:
+    the bound of a whole take. `oldest_ms`: how far behind a table may be and still be rolled forward. `fences`: how
+    often a minute a lane may be fenced before it gives up.
     """
 
     application: str

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 def run(
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
-    speed: Annotated[str, typer.Option(help="Simulated time that passes in a real second.")] = "1d",
+    speed: Annotated[
+        str | None, typer.Option(help="Simulated time that passes in a real second (default: 1d).")
+    ] = None,
     customers: Annotated[int | None, typer.Option(min=1, help="People about at any time (default: 300).")] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed is another story (default: 7).")] = None,
     journeys: Annotated[
@@ -57,7 +59,7 @@ def run(
     options = Options(
         folder=DEV,
         workers=workers,
-        speed=_speed(speed),
+        speed=None if speed is None else _speed(speed),
         seed=seed,
         customers=customers,
         partitions=partitions,

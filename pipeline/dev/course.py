@@ -21,6 +21,7 @@ from pipeline.domain.event import CHANNELS
 from pipeline.domain.identity import ANONYMOUS
 from pipeline.errors import UserError
 
+DAY_A_SECOND: Final = 86_400.0
 _TOTALS_S: Final = 0.5
 _WORTH_A_LOOK: Final = 4
 """Stage changes after which a customer has a story."""
@@ -156,4 +157,7 @@ def simulator_of(options: Options, settings: Settings, sender: RawSender) -> Sim
     missing = [channel for channel in CHANNELS if channel not in by_channel]
     if missing:
         raise UserError(f"the simulator needs an input topic for each channel; there is none for {', '.join(missing)}")
-    return Simulator(story, sender, by_channel, speed=options.speed, path=path)
+    if settings.clock == "live" and options.speed not in (None, 1.0):
+        raise UserError("on the live clock a second lasts a second; --speed needs settings with `clock: event`")
+    usual = 1.0 if settings.clock == "live" else DAY_A_SECOND
+    return Simulator(story, sender, by_channel, speed=options.speed or usual, path=path)

@@ -28,11 +28,14 @@ log_format: pretty
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is run. `speed`: simulated seconds a real second. `stack` False: Kafka and Redis of `config` are used."""
+    """What is run. `speed`: simulated seconds a real second. `stack` False: Kafka and Redis of `config` are used.
+
+    None leaves a choice: of the speed to the clock, of seed and customers to what an earlier run has kept.
+    """
 
     folder: Path
     workers: int
-    speed: float
+    speed: float | None
     seed: int | None
     customers: int | None
     partitions: int

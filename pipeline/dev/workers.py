@@ -13,6 +13,8 @@ from pipeline.dev.stack_reaper import Reaper
 STOP_S: Final = 12.0
 """After SIGTERM; a worker promises to be gone within ten seconds."""
 _BACK_OFF_S: Final = 1.0
+_MISTAKE: Final = 2
+"""The exit status of a worker whose settings or journeys are wrong: another start would not help."""
 _LAST_LINES: Final = 12
 
 
@@ -51,20 +53,21 @@ class WorkerProcess:
         self._reaper.watch(self._process.pid)
 
     async def run(self) -> None:
-        """Lets the worker begin. Returns when it has ended for good: stopped, or dead for the second time."""
+        """Lets the worker begin. Returns when it has ended for good: stopped, refused, or dead for the second time."""
         for attempt in range(2):
             code = await self._once()
             self.exit_code = code
             if self._stopping:
                 return
-            again = attempt == 0
+            again = attempt == 0 and code != _MISTAKE
             self._told(
                 f"{self.name} ended by itself (exit status {code}); "
                 + ("it is started again" if again else "it is not started again")
                 + f". The end of {self.log}:\n{self.last_lines()}"
             )
-            if again:
-                await asyncio.sleep(_BACK_OFF_S)
+            if not again:
+                return
+            await asyncio.sleep(_BACK_OFF_S)
 
     async def stop(self) -> int | None:
         """SIGTERM, then SIGKILL if that does not help in time; the exit code."""

@@ -57,6 +57,8 @@ class Health:
             waits["worker"] = self.waiting_for
         elif self._consumer is not None and not self._consumer.flowing.is_set():
             waits["worker"] = "rebalance"
+        elif self._lag is not None and self._lag.unanswered:
+            waits["worker"] = "kafka"
         for report in self._reports():
             if report.reason or report.state not in WORKS:
                 waits[f"lane {report.partition}"] = report.reason or report.state

@@ -21,17 +21,21 @@ class Lag:
         self._inputs = inputs
         self._lanes = lanes
         self._ends: Mapping[tuple[str, int], int] = {}
+        self.unanswered = False
+        """Whether Kafka gave no answer the last time: without this an idle worker would not notice that it is away."""
 
     async def look(self) -> None:
         """Asks for the ends of all inputs here and publishes the group's offsets; failures are only logged."""
         positions = self._positions()
         if not positions:
-            self._ends = {}
+            self._ends, self.unanswered = {}, False
             return
         try:
             self._ends = await self._inputs.ends(list(positions))
+            self.unanswered = False
             await self._inputs.publish_offsets(self._positions())
         except KafkaDoubt as doubt:
+            self.unanswered = True
             log.debug("lag.unknown", why=str(doubt))
 
     def all(self) -> dict[tuple[str, int], int]:

@@ -6,7 +6,8 @@ from functools import partial
 
 import structlog
 
-from pipeline.application.ports import Abandoned, LaneHandle, LaneReport
+from pipeline.application.ports import Abandoned, LaneHandle, LaneReport, Refused
+from pipeline.errors import UserError
 
 log = structlog.get_logger(__name__)
 
@@ -122,6 +123,9 @@ class LaneSet:
             return
         if cause is not None and not isinstance(cause, Abandoned | asyncio.CancelledError):
             log.error("lane.failed", lane=partition, exc_info=cause)
+        if isinstance(cause, Refused):
+            self.fail(UserError(str(cause)))
+            return
         failure = LaneFailure(partition, cause)
         failure.__cause__ = cause
         self.fail(failure)

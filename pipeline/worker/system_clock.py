@@ -15,7 +15,7 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
     def random(self) -> float:
-        return random.random()  # noqa: S311 - it spreads retries, nothing secret hangs on it
+        return random.random()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -580,9 +580,7 @@ def test_sigterm_finishes_what_is_in_flight(app: Application) -> None:
 
 def refused(app: Application, *lines: str) -> None:
     """The worker ends at once with exit code 2, a message of these parts, and no traceback."""
-    worker = app.worker("refused")
-    worker.log_file.unlink(missing_ok=True)
-    worker.dispose()
+    (app.directory / "refused.log").unlink(missing_ok=True)
     worker = app.worker("refused")
     assert worker.ended(MEND_S) == 2, worker.tail()
     told = worker.log_file.read_text()
