@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.application.ports import Abandoned, Fetched, LaneReport
+from pipeline.application.ports import Abandoned, Fetched, LaneReport, Refused
+from pipeline.errors import UserError
 from pipeline.worker import lanes as lanes_module
 from pipeline.worker.lanes import LaneFailure, LaneSet
 
@@ -183,6 +184,18 @@ async def test_an_end_that_nobody_asked_for_is_a_failure(
     failure = await failure_of(lanes)
     assert isinstance(failure, LaneFailure)
     assert str(failure) == says
+    await lanes.stop("end", final=True)
+
+
+async def test_what_only_a_person_can_mend_is_no_failure_of_the_lane(lanes: LaneSet, made: Made) -> None:
+    def refuses() -> None:
+        raise Refused("lane 0: other rules")
+
+    made.prepare = lambda lane: setattr(lane, "body", refuses)
+    lanes.start({0}, 1)
+    failure = await failure_of(lanes)
+    assert isinstance(failure, UserError)
+    assert failure.message == "lane 0: other rules"
     await lanes.stop("end", final=True)
 
 

@@ -13,7 +13,12 @@ def report(state: str, reason: str = "", partition: int = 2, queued: int = 0) ->
 
 
 def attached(
-    *reports: LaneReport, flowing: bool = True, split: Any = None, complaints: Any = (), started: bool = True
+    *reports: LaneReport,
+    flowing: bool = True,
+    split: Any = None,
+    complaints: Any = (),
+    started: bool = True,
+    silent: bool = False,
 ) -> Health:
     health = Health()
     flow = asyncio.Event()
@@ -21,7 +26,7 @@ def attached(
         flow.set()
     consumer: Any = SimpleNamespace(flowing=flow, split=split or {}, thread_beat=SimpleNamespace(at=3.0))
     lanes: Any = SimpleNamespace(reports=lambda: list(reports))
-    lag: Any = SimpleNamespace(of=lambda partition: 10 * partition)
+    lag: Any = SimpleNamespace(of=lambda partition: 10 * partition, unanswered=silent)
     watchdog: Any = SimpleNamespace(complaints=complaints)
     health.attach(consumer, lanes, lag, watchdog)
     health.started, health.waiting_for = started, "" if started else "kafka"
@@ -47,6 +52,7 @@ def test_before_anything_is_there_it_is_alive_and_waits() -> None:
         (lambda: attached(report("taking", "replaying")), {"lane 2": "replaying"}),
         (lambda: attached(report("new")), {"lane 2": "new"}),
         (lambda: attached(flowing=False), {"worker": "rebalance"}),
+        (lambda: attached(silent=True), {"worker": "kafka"}),
         (lambda: attached(started=False), {"worker": "kafka"}),
         (lambda: attached(split={4: {"b", "a"}}), {"lane 4": "inputs of other workers: a, b"}),
     ],
