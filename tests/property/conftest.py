@@ -5,7 +5,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-EXAMPLES = 100
+EXAMPLES = 250
 times = int(os.environ.get("JOURNEY_PROPERTY", "0"))
 settings.register_profile(
     "property",
