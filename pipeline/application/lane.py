@@ -102,7 +102,8 @@ class Lane:
             return
         if not queue.offer(fetched):
             self._seeking.add(fetched.topic)
-        self._full[fetched.topic] = queue.queued >= self._ports.queue_share()
+        if queue.queued >= self._ports.queue_share():
+            self._full[fetched.topic] = True  # until resumed: what was drained before the pause may still come
         self._wake.set()
 
     def lost(self, fetched: Fetched) -> None:
@@ -144,8 +145,13 @@ class Lane:
         self._set("stopped")
 
     async def run(self, generation: int) -> None:
+        try:
+            await self._run(generation)
+        finally:
+            self._stop.clear()  # not before: a stop may come ahead of the first step
+
+    async def _run(self, generation: int) -> None:
         self._generation = generation
-        self._stop.clear()
         self._progress = self._new_progress()
         while not self._stopping:
             try:
@@ -351,6 +357,7 @@ class Lane:
                 continue
             if self._seeking:
                 await self._seek_again()
+                continue
             if not self._merge.ready():
                 self._read_nothing(hold)
                 if not self._timers_due(hold):
@@ -383,6 +390,8 @@ class Lane:
     async def _seek_again(self) -> None:
         """Some of what was fetched never got here: the inputs with a hole are read again from where the lane is."""
         topics, self._seeking = sorted(self._seeking), set()
+        if not topics:
+            return
         starts = await self._ports.inputs.log_starts(topics, self._partition)
         for topic in topics:
             reached = self._merge.queues[topic].reached
@@ -458,6 +467,7 @@ class Lane:
         self._set("waiting", "breaker", breaker.reason)
         commands = await self._look_at_commands(hold)
         while not self._stopping:
+            await self._seek_again()
             order = find_order(self._merge.queues[commands].records(), "resume", self._partition, breaker.after)
             if order is not None:
                 offset, command = order
@@ -478,6 +488,7 @@ class Lane:
         lane = self._partition
         commands = await self._look_at_commands(hold)
         while not self._stopping:
+            await self._seek_again()
             start = (await self._ports.inputs.log_starts([topic], lane))[topic]
             self._set(
                 "waiting",
