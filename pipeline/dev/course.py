@@ -123,12 +123,16 @@ class Course:
 
     async def _count_on(self) -> None:
         began = time.monotonic()
+        trouble = ""
         while True:
             await asyncio.sleep(_TOTALS_S)
             try:
                 await self._count()
+                trouble = ""
             except UserError as error:
-                self._audience.trouble(error.message)
+                if error.message != trouble:
+                    trouble = error.message
+                    self._audience.trouble(trouble)
             self._totals.seconds = time.monotonic() - began
             self._audience.totals(self._totals)
 
@@ -151,7 +155,7 @@ class Course:
 def simulator_of(options: Options, settings: Settings, sender: RawSender) -> Simulator:
     """The simulator on the inputs of the settings, with the story that was begun here, if one was."""
     now = time.time_ns() // 1_000_000
-    path = data_of(options) / "simulator.json"
+    path = (data_of(options) if options.stack else options.folder) / "simulator.json"
     story = go_on(path, settings.clock, options.seed, options.customers, now)
     by_channel = {item.channel: settings.topic(item.topic) for item in settings.inputs if item.channel}
     missing = [channel for channel in CHANNELS if channel not in by_channel]
