@@ -57,7 +57,7 @@ class FeedReader:
         try:
             await consumer.start()
             # What the consumer tells publicly of a topic, it knows only once it reads it.
-            metadata = await consumer._client.fetch_all_metadata()  # noqa: SLF001
+            metadata = await consumer._client.fetch_all_metadata()
         except KafkaError as error:
             await consumer.stop()
             raise UserError(f"Kafka does not answer at {self._brokers} ({error}); is it running?", 1) from None
