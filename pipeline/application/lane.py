@@ -251,6 +251,9 @@ class Lane:
         record.models = self._models
         earliest = await table.earliest()
         self._gauge.reset()
+        # A changelog that was made anew is another world: neither progress nor the watermark goes over to it.
+        self._progress = self._new_progress()
+        self._watermark.enter(world_of(settings.application, standing.world))
         self._ports.metrics.publish(self._partition, record)
         return Hold(
             self._partition,
