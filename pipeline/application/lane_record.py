@@ -70,7 +70,8 @@ class LaneRecord(msgspec.Struct):
 
     `emitted`: counts by journey and kind. `dead`: dead letters by reason. `stages`: customers by journey and stage.
     `control`: the offset behind the newest resume or skip that was obeyed while the lane stood. `punctuation`: by
-    topic, the event time up to which everything is sent (with `clock: event`).
+    topic, the event time up to which everything is sent (with `clock: event`). `parked_by`: the customers whose timers
+    are parked now, each with the code and rules that raised.
     """
 
     application: str
@@ -94,6 +95,7 @@ class LaneRecord(msgspec.Struct):
     unclassified: int = 0
     old: int = 0
     parked: int = 0
+    parked_by: dict[str, str] = {}
     owner: str = ""
 
 

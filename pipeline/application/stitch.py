@@ -20,6 +20,9 @@ from pipeline.domain.profile import Profile, decode, encode, new_profile
 SLICE = 2_000
 """Events folded before the event loop gets a turn: about 20 ms of work."""
 
+PARKED_KEPT = 1_000
+"""How many customers with parked timers a lane record names; one that it has forgotten waits for an event."""
+
 
 class FoldRaised(Exception):
     """The fold raised on one arrival: a bug. The batch must be done again without it, on profiles loaded anew."""
@@ -40,26 +43,27 @@ class TimerRaised(Exception):
 
 @dataclass(slots=True)
 class Effects:
-    """What a batch did to profiles. `touched`: by key; `parked`: how many customers' timers."""
+    """What a batch did. `touched` profiles by key; whose timers it `parked`, and whose `returned` from that."""
 
     feed: Feed = field(default_factory=Feed)
     touched: dict[str, Profile] = field(default_factory=dict)
-    parked: int = 0
+    parked: list[str] = field(default_factory=list)
+    returned: list[str] = field(default_factory=list)
 
 
 class Stitch:
-    """Folds the batches of one lane. `code` marks what parked a customer's timers."""
+    """Folds the batches of one lane. `code`, of the program and its rules, marks what parked a customer's timers."""
 
     def __init__(self, fold: Fold, intake: Intake, code: str) -> None:
         self._fold = fold
-        self._code = code
+        self.code = code
         self.intake = intake
 
     def load(self, key: str, data: bytes | None, epoch: int) -> Profile:
         """The profile of `data`, or a new one created by a record appended at `epoch`."""
         profile = new_profile(key, epoch) if data is None else decode(data)
         self._fold.align(profile)
-        if profile.parked and not profile.parked.startswith(self._code):
+        if profile.parked and not profile.parked.startswith(f"{self.code} "):
             profile.parked = ""
         return profile
 
@@ -112,9 +116,9 @@ class Stitch:
 
     def park(self, profile: Profile, why: str, effects: Effects) -> None:
         """Leaves the customer's timers alone until another version of the code or a model comes."""
-        profile.parked = f"{self._code} {why}"[:300]
+        profile.parked = f"{self.code} {why}"[:300]
         effects.touched[profile.key] = profile
-        effects.parked += 1
+        effects.parked.append(profile.key)
         self._unindex(profile, effects)
 
     def _unindex(self, profile: Profile, effects: Effects) -> None:
@@ -153,8 +157,8 @@ def write_out(effects: Effects, now: int) -> Written:
     return Written(transitions, signals, customers, profiles)
 
 
-def bring_up_to_date(record: LaneRecord, batch: Batch, effects: Effects) -> None:
-    """Adds what the batch did to the totals of the lane record."""
+def bring_up_to_date(record: LaneRecord, batch: Batch, effects: Effects, code: str) -> None:
+    """Adds what the batch did to the totals of the lane record. `code` is what parked timers are parked by."""
     for channel, counted in batch.counts.items():
         total = record.totals[channel]
         total.read += counted.read
@@ -178,7 +182,13 @@ def bring_up_to_date(record: LaneRecord, batch: Batch, effects: Effects) -> None
         by_kind[name] = by_kind.get(name, 0) + 1
     record.truncated += effects.feed.truncated
     record.unclassified += effects.feed.unclassified
-    record.parked += effects.parked
+    record.parked += len(effects.parked)
+    for key in effects.returned:
+        record.parked_by.pop(key, None)
+    for key in effects.parked:
+        record.parked_by[key] = code
+    for key in list(record.parked_by)[:-PARKED_KEPT]:
+        del record.parked_by[key]
     record.old += batch.old
 
 

@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from pipeline import __version__
 from pipeline.adapters.http import HealthServer
@@ -94,6 +95,12 @@ class Rules:
     table: TouchTable
     fold: Fold
 
+    @property
+    def mark(self) -> str:
+        """What decides, in short: another version of the program or of a journey has another mark."""
+        fingerprints = "".join(journey.fingerprint for journey in self.fold.journeys)
+        return f"{__version__}+{blake2b(fingerprints.encode(), digest_size=6).hexdigest()}"
+
 
 def compile_rules(settings: Settings) -> Rules:
     """Reads and compiles what the settings name; UserError that lists every mistake in the files."""
@@ -173,7 +180,7 @@ async def wire(around: Surroundings) -> AsyncIterator[Wiring]:
                 queue_share=queue_share,
                 turn=turn,
             )
-            stitch = Stitch(rules.fold, intake, __version__)
+            stitch = Stitch(rules.fold, intake, rules.mark)
             lane = lanes[partition] = Lane(partition, shared, ports, stitch, rules.fold.journeys, watermark)
             return lane
 
