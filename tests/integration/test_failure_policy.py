@@ -552,22 +552,24 @@ def test_sigterm_finishes_what_is_in_flight(app: Application) -> None:
     stopping = threading.Event()
 
     def traffic() -> None:
-        number = 0
-        while not stopping.is_set():
-            number += 1
-            app.sender.event("web", f"c{number % 500}", "page_viewed", ago(HOUR) + number)
-            app.sender.event("store", f"c{number % 500}", "cart_updated", ago(HOUR) + number, partition=number % 2)
-            if number % 200 == 0:
+        for number in range(15_000):
+            app.sender.event("web", f"c{number % 1_000}", "page_viewed", ago(HOUR) + number)
+            app.sender.event("store", f"c{number % 1_000}", "cart_updated", ago(HOUR) + number, partition=number % 2)
+            if number % 100 == 0:
                 app.sender.flush()
+                # Never far ahead, so that there is work whenever the worker is there.
+                until(lambda n=number: stopping.is_set() or app.accounted() > 2 * n - 1_000, "it follows", MEND_S)
+            if stopping.is_set():
+                return
 
     sending = threading.Thread(target=traffic)
     sending.start()
     try:
         for _ in range(2):
             before = app.totals()
-            until(lambda before=before: app.totals() > before + 500, "it is at work", MEND_S)
+            until(lambda before=before: app.totals() > before + 1_000, "it is at work", MEND_S)
             assert worker.stop(STOP_S) == 0
-            assert "not in good order" not in str(worker.logged("worker.stop"))
+            assert worker.logged("worker.stop") == [], "not in good order"
             worker = app.worker().until_ready()
     finally:
         stopping.set()
