@@ -3,14 +3,15 @@
 Nothing is refused silently: every record becomes an arrival, a routed record or a dead letter, and is counted.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
 from pipeline.application.lane_record import UNKNOWN_CHANNEL, CommandTally, Tally
-from pipeline.application.ports import Entry, Record
+from pipeline.application.ports import Entry, Headers, Record
 from pipeline.domain.event import CHANNELS, Event, Invalid, RawEvent, Reason, decode, moment, primary
 from pipeline.domain.identity import Key, public_key
 from pipeline.domain.moments import format_moment
@@ -26,9 +27,14 @@ PUNCTUATION = "journey.punctuation"
 ERRORS = "__connect.errors."
 
 HEAD = 64 * 1024
-"""How much of a value that is too big for the dead letters is kept there, in bytes."""
+"""How much of a key or a value that is too big for the dead letters is kept there, in bytes."""
+
+MOST_HEADERS = 256 * 1024
+"""Bytes of a record's own headers that are carried along; a batch must fit into a topic's max.message.bytes."""
 
 _HOMES = 200_000
+_CHANNELS = {channel: channel for channel in CHANNELS}
+_DIGITS = 18
 _ROUTING = frozenset((CHANNEL, APPENDED, ORIGIN, HOPS))
 
 
@@ -117,6 +123,7 @@ class Intake:
 
     def _raw(self, source: Source, records: Sequence[Record], batch: Batch) -> None:
         limits, classify, residents = self._limits, self._table.classify, self._residents
+        shared = self._table.shared
         max_bytes, max_depth, future = limits.max_bytes, limits.max_depth, limits.future_ms
         old = limits.old_ms
         here, arrivals = self._partition, batch.arrivals
@@ -137,6 +144,13 @@ class Intake:
                 appended = record.timestamp
                 if future is not None and at > appended + future:
                     raise Invalid("future", f"occurred_at {format_moment(at)}, appended {format_moment(appended)}")
+                home = here if resident is not None else self._find_home(key)
+                touch, forwarded = "", None
+                if home == here:
+                    touch = classify(raw, channel)
+                else:
+                    origin = f"{source.topic}-{here}@{record.offset}"
+                    forwarded = _forwarded(key, record, channel, appended, origin, 1)
             except Invalid as invalid:
                 tally = batch.tally(channel or UNKNOWN_CHANNEL)
                 tally.read += 1
@@ -147,21 +161,18 @@ class Intake:
             tally.read += 1
             if old is not None and at < appended - old:
                 batch.old += 1
-            if resident is None:
-                home = self._find_home(key)
-                if home != here:
-                    tally.routed += 1
-                    origin = f"{source.topic}-{here}@{record.offset}"
-                    batch.routed.setdefault(home, []).append(_forwarded(key, record, channel, appended, origin, 1))
-                    continue
-                if raw.customer_id is not None:
-                    residents[raw.customer_id] = key
-            event = Event(raw.id, at, appended, here, record.offset, raw.type, classify(raw, channel), channel)
+            if forwarded is not None:
+                tally.routed += 1
+                batch.routed.setdefault(home, []).append(forwarded)
+                continue
+            if resident is None and raw.customer_id is not None:
+                residents[raw.customer_id] = key
+            event = Event(raw.id, at, appended, here, record.offset, raw.type, touch, channel)
             arrivals.append(Arrival(key, event, source, record, channel))
 
     def _routed(self, source: Source, record: Record, batch: Batch) -> None:
         headers = dict(record.headers)
-        channel = headers.get(CHANNEL, b"").decode("utf-8", "replace")
+        channel = (headers.get(CHANNEL) or b"").decode("utf-8", "replace")
         if channel not in CHANNELS:
             channel = UNKNOWN_CHANNEL
         tally = batch.tally(channel)
@@ -176,16 +187,20 @@ class Intake:
             home = self._find_home(key)
             if home != self._partition and hops >= self._limits.max_hops:
                 raise Invalid("too_many_hops", f"{hops} hops, and lane {home} is its home")
+            touch, forwarded = "", None
+            if home == self._partition:
+                touch = self._table.classify(raw, channel)
+            else:
+                forwarded = _forwarded(key, record, channel, appended, origin, hops + 1)
         except Invalid as invalid:
             tally.dead += 1
             self.bury(source, record, invalid.reason, invalid, batch)
             return
-        if home != self._partition:
+        if forwarded is not None:
             tally.routed += 1
-            batch.routed.setdefault(home, []).append(_forwarded(key, record, channel, appended, origin, hops + 1))
+            batch.routed.setdefault(home, []).append(forwarded)
             return
         partition, offset = _first_appearance(origin)
-        touch = self._table.classify(raw, channel)
         event = Event(raw.id, at, appended, partition, offset, raw.type, touch, channel)
         batch.arrivals.append(Arrival(key, event, source, record, channel))
 
@@ -206,19 +221,24 @@ class Intake:
 
     def _punctuated(self, source: Source, record: Record, batch: Batch) -> bool:
         """Whether the record only says up to where everything is sent."""
-        for name, value in record.headers:
-            if name == PUNCTUATION and value.isdigit():
-                batch.punctuation[source.topic] = max(batch.punctuation.get(source.topic, 0), int(value))
-                return True
+        for name, text in record.headers:
+            if name == PUNCTUATION:
+                with suppress(ValueError):
+                    batch.punctuation[source.topic] = max(batch.punctuation.get(source.topic, 0), _number(text))
+                    return True
         return False
 
     def _own_channel(self, source: Source, raw: RawEvent, record: Record) -> str:
         found: object = raw.channel
         if source.channel_field != "channel":
-            found = msgspec.json.decode(record.value or b"{}").get(source.channel_field)
-        if not isinstance(found, str) or found not in CHANNELS:
+            try:
+                found = msgspec.json.decode(record.value or b"{}").get(source.channel_field)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise Invalid("not_json", f"not JSON: {error}") from None
+        channel = _CHANNELS.get(found) if isinstance(found, str) else None
+        if channel is None:
             raise Invalid("unknown_channel", f"{source.channel_field} is none of {', '.join(CHANNELS)}")
-        return found
+        return channel
 
     def _find_home(self, key: Key) -> int:
         found = self._homes.get(key)
@@ -235,10 +255,15 @@ class Intake:
     ) -> None:
         """Adds a dead letter: the original record with why and from where, in Kafka Connect's headers.
 
-        The original headers stay, but for those of earlier hops, which `journey.origin` sums up.
+        Of a value larger than an event may be, and of a key that large, the head is kept; headers that large are not.
         """
-        value = record.value
+        key, value = record.key, record.value
         headers = list(record.headers)
+        if (size := _size(headers)) > MOST_HEADERS:
+            headers = [(TRUNCATED + ".headers", str(size).encode())]
+        if key is not None and len(key) > HEAD:
+            headers.append((TRUNCATED + ".key", str(len(key)).encode()))
+            key = key[:HEAD]
         if value is not None and len(value) > self._limits.max_bytes:
             headers.append((TRUNCATED, str(len(value)).encode()))
             value = value[:HEAD]
@@ -255,7 +280,7 @@ class Intake:
             headers.append((ERRORS + "exception.stacktrace", trace[-8000:].encode()))
         if not any(name == APPENDED for name, _ in headers):
             headers.append((APPENDED, str(record.timestamp).encode()))
-        batch.dead.append((record.key, value, headers))
+        batch.dead.append((key, value, headers))
         batch.reasons.append(reason)
 
 
@@ -277,12 +302,15 @@ def decode_command(value: bytes | None) -> Command:
     """The command; raises Invalid with reason bad_command."""
     try:
         return _decode_command(value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid("bad_command", f"no command: {error}") from None
 
 
 def _forwarded(key: Key, record: Record, channel: str, appended: int, origin: str, hops: int) -> Entry:
+    """The record as it goes to its home lane; raises Invalid if its headers are too much to be carried along."""
     headers = [header for header in record.headers if header[0] not in _ROUTING]
+    if headers and (size := _size(headers)) > MOST_HEADERS:
+        raise Invalid("too_large", f"{size} bytes of headers; {MOST_HEADERS} are allowed")
     headers += [
         (CHANNEL, channel.encode()),
         (APPENDED, str(appended).encode()),
@@ -292,17 +320,29 @@ def _forwarded(key: Key, record: Record, channel: str, appended: int, origin: st
     return (public_key(key).encode(), record.value, headers)
 
 
-def _journey_so_far(headers: dict[str, bytes]) -> tuple[int, str, int]:
+def _size(headers: Headers) -> int:
+    """Bytes of all names and values."""
+    return sum(len(name) + len(text or b"") for name, text in headers)
+
+
+def _journey_so_far(headers: Mapping[str, bytes | None]) -> tuple[int, str, int]:
     """First append time, origin and hops of a routed record; raises Invalid."""
     try:
-        origin = headers[ORIGIN].decode()
+        origin = (headers.get(ORIGIN) or b"").decode()
         _first_appearance(origin)
-        return int(headers[APPENDED]), origin, int(headers[HOPS])
-    except (KeyError, ValueError):
+        return _number(headers.get(APPENDED)), origin, _number(headers.get(HOPS))
+    except ValueError:
         raise Invalid("invalid", "a routed record without its append time, origin and hops") from None
 
 
 def _first_appearance(origin: str) -> tuple[int, int]:
     """Partition and offset out of `topic-partition@offset`; ValueError if it is none."""
     place, _, offset = origin.rpartition("@")
-    return int(place.rpartition("-")[2]), int(offset)
+    return _number(place.rpartition("-")[2].encode()), _number(offset.encode())
+
+
+def _number(text: bytes | None) -> int:
+    """A count or a time in ms, of a size that every format here can hold; ValueError if it is none."""
+    if text is None or not text.isdigit() or len(text) > _DIGITS:
+        raise ValueError("not a whole number")
+    return int(text)

@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
+"""Names may come more than once, and values may be missing."""
+
 Entry = tuple[bytes | None, bytes | None, Headers]
 """One record to be written: key, value, headers."""
 

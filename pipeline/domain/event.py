@@ -97,6 +97,8 @@ def decode(value: bytes | None, max_bytes: int, max_depth: int) -> RawEvent:
         raise Invalid(
             "bad_id" if event.id else "no_id", f"id has {len(event.id)} characters; 1 to {MAX_ID} are allowed"
         )
+    if len(event.type) > MAX_NAME or (event.source is not None and len(event.source) > MAX_NAME):
+        raise Invalid("invalid", f"type and source may have up to {MAX_NAME} characters")
     return event
 
 

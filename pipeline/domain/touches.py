@@ -2,7 +2,7 @@
 
 import msgspec
 
-from pipeline.domain.event import RawEvent
+from pipeline.domain.event import Invalid, RawEvent
 from pipeline.domain.spec import Condition, TouchSpec
 
 UNCLASSIFIED = "unclassified"
@@ -22,10 +22,20 @@ class TouchTable:
     def __init__(self, rows: tuple[TouchSpec, ...]) -> None:
         self._rows = rows
         self._known: dict[tuple[str, str, str | None, str], str | tuple[TouchSpec, ...]] = {}
+        self._types: dict[str, str] = {}
         self.company = frozenset({row.name for row in rows if row.actor == "company"} | {COMPANY_ACT})
 
+    def shared(self, kind: str) -> str:
+        """The one copy of an event type that all remembered events share: most of memory is what customers hold."""
+        found = self._types.get(kind)
+        if found is None:
+            if len(self._types) >= _REMEMBERED:
+                self._types.clear()
+            found = self._types[kind] = kind
+        return found
+
     def classify(self, event: RawEvent, channel: str) -> str:
-        """The touch of `event`; `channel` is the one it came by."""
+        """The touch of `event`, which came by `channel`; raises Invalid if it hangs on properties nobody can read."""
         envelope = (event.type, channel, event.source, event.actor)
         found = self._known.get(envelope)
         if found is None:
@@ -58,7 +68,10 @@ class TouchTable:
         return found
 
     def _by_properties(self, rows: tuple[TouchSpec, ...], event: RawEvent) -> str:
-        properties = _decode_properties(event.properties)
+        try:
+            properties = _decode_properties(event.properties)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Invalid("invalid", f"properties: {error}") from None
         for row in rows:
             if all(_holds(condition, properties) for condition in row.where):
                 return row.name

@@ -22,7 +22,7 @@ STEP_S = 3.0
 PATIENCE_S = 0.5
 """How long a replay waits for an open transaction, and a question about a topic that is not there."""
 
-Stored = tuple[int, bytes | None, bytes | None, list[tuple[str, bytes]]]
+Stored = tuple[int, bytes | None, bytes | None, list[tuple[str, bytes | None]]]
 """Offset, key, value, headers."""
 
 

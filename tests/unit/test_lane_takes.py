@@ -7,9 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.adapters.kafka.sender import home_partition
-from pipeline.application.ports import Abandoned, Refused
-from tests.fakes.kafka import Moment, Operation
-from tests.fakes.pipeline import DAY, HOUR, MINUTE, PARTITIONS, START, TOPICS, Workers, journey
+from tests.fakes.pipeline import HOUR, MINUTE, PARTITIONS, START, TOPICS, Workers
 
 HOME = home_partition(b"anna", PARTITIONS)
 
@@ -43,8 +41,8 @@ async def test_nothing_of_another_world_is_carried_over(workers: Workers) -> Non
     workers.kafka.delete_topic(TOPICS.profiles)
     workers.kafka.create_topic(TOPICS.profiles, PARTITIONS)
     workers.redis.drop_connections()
-    for lane in workers.lanes:
-        workers.append("raw.web", lane, b"wakes the lane")
+    for partition in workers.lanes:
+        workers.append("raw.web", partition, b"wakes the lane")
     workers.inputs.deliver()
     await until(lambda: workers.lanes[HOME].report().next.get("raw.web") == 0)
     assert workers.lanes[HOME].progress_record().raw is None

@@ -200,7 +200,7 @@ def taken(value: bytes, home: int) -> Batch:
 
 
 def as_text(headers: Headers) -> dict[str, str]:
-    return {name: value.decode() for name, value in headers}
+    return {name: (value or b"").decode() for name, value in headers}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,455 @@
+"""From records to events: each reason of the closed list, routing and its headers, punctuation, commands."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import pytest
+from structlog.testing import capture_logs
+
+from pipeline.application.intake import HEAD, MOST_HEADERS, Batch, Intake, Limits, Source, decode_command
+from pipeline.application.ports import Headers
+from pipeline.domain.event import Invalid, Reason
+from pipeline.domain.spec import Condition, TouchSpec
+from pipeline.domain.touches import TouchTable
+
+NOW = 1_750_000_000_000
+HERE, AWAY = 3, 7
+WEB = Source("raw.web", "raw", "web")
+ANY = Source("raw.any", "raw", None)
+KIND = Source("raw.kind", "raw", None, "kind")
+EVENTS = Source("journey.events", "events")
+COMMANDS = Source("journey.commands", "commands")
+TOUCHES = TouchTable(
+    (
+        TouchSpec("big_order", frozenset(["ordered"]), None, None, "customer", (Condition(("size",), ("big",)),)),
+        TouchSpec("viewed", frozenset(["viewed"]), None, None, "customer", ()),
+    )
+)
+
+
+@dataclass
+class Read:
+    """A record as it was read; appended at NOW at the offset 41."""
+
+    value: bytes | None
+    headers: Headers = ()
+    key: bytes | None = b"k"
+    offset: int = 41
+    timestamp: int = NOW
+
+
+def raw(**fields: Any) -> bytes:
+    """A valid event with `fields` in place of its own; None takes one away."""
+    event = {"id": "e1", "type": "viewed", "occurred_at": NOW - 1000, "customer_id": "anna", **fields}
+    return json.dumps({name: value for name, value in event.items() if value is not None}).encode()
+
+
+def intake(*, event_clock: bool = False, **limits: Any) -> Intake:
+    """Of lane 3, where everybody is at home but customers called `away...`, whose home is lane 7."""
+    return Intake(
+        HERE, TOUCHES, Limits(**limits), lambda key: AWAY if key.startswith(b"away") else HERE, event_clock=event_clock
+    )
+
+
+def take(records: Sequence[Read], source: Source = WEB, **how: Any) -> Batch:
+    batch = Batch()
+    intake(**how).take(source, records, batch)
+    return batch
+
+
+def text(headers: Headers) -> dict[str, str]:
+    return {name: (value or b"").decode() for name, value in headers}
+
+
+def hops(count: object = 1, **changed: object) -> Headers:
+    """What a routed record carries."""
+    headers = {"channel": "store", "appended": NOW - 60_000, "origin": "raw.store-5@77", "hops": count, **changed}
+    return [(f"journey.{name}", str(value).encode()) for name, value in headers.items() if value is not None]
+
+
+# ---- valid events
+
+
+def test_an_event_becomes_an_arrival() -> None:
+    batch = take([Read(raw())])
+    (arrival,) = batch.arrivals
+    assert (arrival.key, arrival.channel, arrival.source) == ("c:anna", "web", WEB)
+    event = arrival.event
+    assert (event.id, event.at, event.appended, event.partition, event.offset) == ("e1", NOW - 1000, NOW, HERE, 41)
+    assert (event.type, event.touch, event.channel) == ("viewed", "viewed", "web")
+    assert (batch.counts["web"].read, batch.counts["web"].dead) == (1, 0)
+    assert (batch.dead, batch.routed) == ([], {})
+
+
+@pytest.mark.parametrize(
+    ("fields", "key"),
+    [
+        ({}, "c:anna"),
+        ({"identities": {"anonymous": "ab12"}}, "c:anna"),
+        ({"customer_id": None, "identities": {"anonymous": "ab12"}}, "anonymous:ab12"),
+        ({"customer_id": None, "identities": {"shoe": "44", "anonymous": "ab12"}}, "anonymous:ab12"),
+        ({"customer_id": "@lane"}, "c:@lane"),
+        ({"customer_id": "c:4711"}, "c:c:4711"),
+    ],
+)
+def test_the_strongest_identity_is_the_key(fields: dict[str, Any], key: str) -> None:
+    (arrival,) = take([Read(raw(**fields))]).arrivals
+    assert arrival.key == key
+
+
+@pytest.mark.parametrize(
+    ("source", "fields", "channel"),
+    [
+        (WEB, {"channel": "web"}, "web"),
+        (ANY, {"channel": "store"}, "store"),
+        (KIND, {"kind": "phone", "channel": "web"}, "phone"),
+    ],
+)
+def test_the_channel_is_the_topics_or_the_events_own(source: Source, fields: dict[str, Any], channel: str) -> None:
+    batch = take([Read(raw(**fields))], source)
+    assert [arrival.event.channel for arrival in batch.arrivals] == [channel]
+    assert batch.counts[channel].read == 1
+
+
+@pytest.mark.parametrize(
+    ("properties", "touch"), [({"size": "big"}, "big_order"), ({"size": "small"}, "unclassified"), ([], "unclassified")]
+)
+def test_properties_are_read_where_a_touch_hangs_on_them(properties: object, touch: str) -> None:
+    (arrival,) = take([Read(raw(type="ordered", properties=properties))]).arrivals
+    assert arrival.event.touch == touch
+
+
+def test_old_input_is_counted_and_taken() -> None:
+    batch = take([Read(raw(occurred_at=NOW - at)) for at in (99, 100, 101, 5000)], old_ms=100)
+    assert (batch.old, len(batch.arrivals)) == (2, 4)
+    assert take([Read(raw(occurred_at=1))], old_ms=None).old == 0
+
+
+# ---- what is no valid event
+
+LARGE = 2000
+BAD: dict[str, tuple[Reason, Source, bytes | None]] = {
+    "no value": ("not_json", WEB, None),
+    "torn": ("not_json", WEB, b'{"id":"e'),
+    "a list": ("not_json", WEB, b"[]"),
+    "no id": ("no_id", WEB, raw(id=None)),
+    "empty id": ("no_id", WEB, raw(id="")),
+    "long id": ("bad_id", WEB, raw(id="x" * 65)),
+    "number for an id": ("bad_id", WEB, raw(id=7)),
+    "nobody": ("no_identity", WEB, raw(customer_id=None)),
+    "nobody that counts": ("no_identity", WEB, raw(customer_id=None, identities={"shoe": "44"})),
+    "empty customer": ("bad_identity", WEB, raw(customer_id="")),
+    "long customer": ("bad_identity", WEB, raw(customer_id="x" * 257)),
+    "a number for a customer": ("bad_identity", WEB, raw(customer_id=7)),
+    "a customer like another kind": ("bad_identity", WEB, raw(customer_id="anonymous:ab12")),
+    "unprintable": ("bad_identity", WEB, raw(customer_id=None, identities={"anonymous": "a\nb"})),
+    "no time": ("bad_time", WEB, raw(occurred_at=None)),
+    "a word for a time": ("bad_time", WEB, raw(occurred_at="soon")),
+    "no zone": ("bad_time", WEB, raw(occurred_at="2025-06-15T10:00:00")),
+    "before 1970": ("bad_time", WEB, raw(occurred_at=-1)),
+    "the year 9999": ("bad_time", WEB, raw(occurred_at="9999-01-01T00:00:00Z")),
+    "ahead of its time": ("future", WEB, raw(occurred_at=NOW + 300_001)),
+    "too large": ("too_large", WEB, raw(properties={"text": "x" * LARGE})),
+    "too deep": ("too_deep", WEB, raw(properties=json.loads("[" * 40 + "]" * 40))),
+    "fax": ("unknown_channel", ANY, raw(channel="fax")),
+    "no channel": ("unknown_channel", ANY, raw()),
+    "no kind": ("unknown_channel", KIND, raw(channel="web")),
+    "a number for a kind": ("unknown_channel", KIND, raw(kind=3)),
+    "bytes in a field that only this topic reads": ("not_json", KIND, raw(kind="?").replace(b"?", b"\xff")),
+    "another channel": ("channel_mismatch", WEB, raw(channel="store")),
+    "no type": ("invalid", WEB, raw(type=None)),
+    "long type": ("invalid", WEB, raw(type="x" * 129)),
+    "long source": ("invalid", WEB, raw(source="x" * 129)),
+    "robot": ("invalid", WEB, raw(actor="robot")),
+    "properties that are no UTF-8": ("invalid", WEB, raw(type="ordered", properties="?").replace(b"?", b"\xff")),
+    "a number that is too big": ("invalid", WEB, raw(type="ordered", properties="?").replace(b'"?"', b"1e999")),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_no_valid_event_is_a_dead_letter(name: str) -> None:
+    reason, source, value = BAD[name]
+    batch = take([Read(raw(id="before", channel="web", kind="web")), Read(value)], source, max_bytes=LARGE)
+    assert batch.reasons == [reason]
+    assert len(batch.arrivals) == 1
+    ((key, kept, headers),) = batch.dead
+    assert key == b"k"
+    assert kept == value
+    told = text(headers)
+    assert told["journey.reason"] == reason
+    assert told["journey.appended"] == str(NOW)
+    connect = {name.removeprefix("__connect.errors."): told[name] for name in told if name.startswith("__connect")}
+    assert connect.pop("exception.message")
+    assert connect == {
+        "topic": source.topic,
+        "partition": str(HERE),
+        "offset": "41",
+        "stage": "INTAKE",
+        "exception.class.name": "Invalid",
+    }
+    assert sum(tally.dead for tally in batch.counts.values()) == 1
+    assert sum(tally.read for tally in batch.counts.values()) == 2
+
+
+def test_every_reason_of_the_list_has_its_case() -> None:
+    here = {reason for reason, _, _ in BAD.values()}
+    assert here | {"too_many_hops", "bad_command", "fold_error"} == set(get_args(Reason))
+
+
+@pytest.mark.parametrize(
+    ("fields", "limits"),
+    [
+        ({"occurred_at": NOW + 300_000}, {}),
+        ({"occurred_at": NOW + 10**9}, {"future_ms": None}),
+        ({"properties": json.loads("[" * 31 + "]" * 31)}, {}),
+        ({"properties": {"text": "[{" * 100}}, {}),
+        ({"id": "x" * 64, "type": "x" * 128, "source": "y" * 128}, {}),
+    ],
+)
+def test_limits_are_the_last_that_is_allowed(fields: dict[str, Any], limits: dict[str, Any]) -> None:
+    batch = take([Read(raw(**fields))], **limits)
+    assert (batch.reasons, len(batch.arrivals)) == ([], 1)
+
+
+def test_properties_that_nobody_reads_may_be_anything() -> None:
+    batch = take([Read(raw(properties="?").replace(b"?", b"\xff"))])
+    assert (batch.reasons, len(batch.arrivals)) == ([], 1)
+
+
+def test_the_channel_of_a_dead_letter_is_unknown_where_the_event_had_to_say_it() -> None:
+    batch = take([Read(b"{")], ANY)
+    assert {channel: tally.dead for channel, tally in batch.counts.items() if tally.read} == {"unknown": 1}
+
+
+# ---- dead letters fit
+
+
+def test_of_a_value_that_is_too_large_the_head_is_kept() -> None:
+    value = raw(properties={"text": "x" * 300_000})
+    ((_, kept, headers),) = take([Read(value)]).dead
+    assert kept == value[:HEAD]
+    assert text(headers)["journey.truncated"] == str(len(value))
+
+
+def test_a_large_key_and_large_headers_do_not_stop_the_lane() -> None:
+    headers: Headers = [("trace", b"t"), ("blob", b"x" * MOST_HEADERS)]
+    ((key, value, written),) = take([Read(b"{", headers, key=b"k" * 900_000)]).dead
+    told = text(written)
+    assert (key, value) == (b"k" * HEAD, b"{")
+    assert told["journey.truncated.key"] == "900000"
+    assert told["journey.truncated.headers"] == str(MOST_HEADERS + len("traceblob") + 1)
+    assert not {"trace", "blob"} & told.keys()
+
+
+def test_headers_too_large_to_be_sent_on_are_no_event() -> None:
+    batch = take([Read(raw(customer_id="away"), [("blob", b"x" * MOST_HEADERS)])])
+    assert (batch.reasons, batch.routed) == (["too_large"], {})
+    assert len(take([Read(raw(), [("blob", b"x" * MOST_HEADERS)])]).arrivals) == 1
+
+
+def test_the_original_headers_are_kept_also_without_a_value() -> None:
+    ((_, _, headers),) = take([Read(b"{", [("trace", b"t"), ("empty", None), ("trace", b"u")])]).dead
+    assert list(headers)[:3] == [("trace", b"t"), ("empty", None), ("trace", b"u")]
+
+
+def test_a_bug_in_the_fold_keeps_the_first_append_time_and_the_trace() -> None:
+    batch = take([Read(raw(), hops())], EVENTS)
+    (arrival,) = batch.arrivals
+    intake().bury(EVENTS, arrival.record, "fold_error", KeyError("stage"), batch, "x" * 9000 + "the end")
+    ((_, value, headers),) = batch.dead
+    told = text(headers)
+    assert value == raw()
+    assert (told["journey.reason"], told["__connect.errors.stage"]) == ("fold_error", "FOLD")
+    assert told["__connect.errors.exception.class.name"] == "KeyError"
+    assert told["__connect.errors.exception.stacktrace"].endswith("the end")
+    assert len(told["__connect.errors.exception.stacktrace"]) == 8000
+    assert [name for name, _ in headers].count("journey.appended") == 1
+    assert told["journey.appended"] == str(NOW - 60_000)
+
+
+# ---- routing
+
+
+def test_who_is_not_at_home_here_is_sent_on() -> None:
+    value = raw(customer_id="away")
+    batch = take([Read(value, [("trace", b"t"), ("journey.hops", b"9")])])
+    (entry,) = batch.routed[AWAY]
+    assert batch.arrivals == []
+    assert entry[:2] == (b"away", value)
+    assert [(name, text) for name, text in entry[2]] == [
+        ("trace", b"t"),
+        ("journey.channel", b"web"),
+        ("journey.appended", str(NOW).encode()),
+        ("journey.origin", b"raw.web-3@41"),
+        ("journey.hops", b"1"),
+    ]
+    assert (batch.counts["web"].read, batch.counts["web"].routed) == (1, 1)
+
+
+def test_a_weaker_identity_is_sent_on_by_its_public_key() -> None:
+    batch = Batch()
+    Intake(HERE, TOUCHES, Limits(), lambda key: AWAY, event_clock=False).take(
+        WEB, [Read(raw(customer_id=None, identities={"anonymous": "ab12"}))], batch
+    )
+    assert [entry[0] for entry in batch.routed[AWAY]] == [b"anonymous:ab12"]
+
+
+def test_a_routed_event_comes_with_its_first_appearance() -> None:
+    batch = take([Read(raw(), hops())], EVENTS)
+    (arrival,) = batch.arrivals
+    event = arrival.event
+    assert (event.appended, event.partition, event.offset, event.channel) == (NOW - 60_000, 5, 77, "store")
+    assert (batch.counts["store"].read, arrival.channel) == (1, "store")
+
+
+def test_a_routed_event_is_not_judged_again_by_the_clock() -> None:
+    batch = take([Read(raw(occurred_at=NOW + 10**9), hops())], EVENTS, old_ms=1)
+    assert (len(batch.arrivals), batch.old) == (1, 0)
+
+
+@pytest.mark.parametrize(("made", "most", "sent_on"), [(1, 2, True), (1, 1, False), (2, 2, False), (5, 2, False)])
+def test_hops_are_counted_and_bounded(made: int, most: int, sent_on: bool) -> None:
+    batch = take([Read(raw(customer_id="away"), hops(made))], EVENTS, max_hops=most)
+    if sent_on:
+        ((_, _, headers),) = batch.routed[AWAY]
+        assert text(headers) == text(hops(made + 1))
+        assert batch.counts["store"].routed == 1
+    else:
+        assert (batch.reasons, batch.routed) == (["too_many_hops"], {})
+        assert batch.counts["store"].dead == 1
+
+
+NO_HOPS: dict[str, tuple[Reason, Headers]] = {
+    "none": ("invalid", ()),
+    "no channel": ("unknown_channel", hops(channel=None)),
+    "another channel": ("unknown_channel", hops(channel="fax")),
+    "a channel that is no text": ("unknown_channel", [*hops(channel=None), ("journey.channel", b"\xff")]),
+    "a channel without a value": ("unknown_channel", [*hops(channel=None), ("journey.channel", None)]),
+    "no append time": ("invalid", hops(appended=None)),
+    "a word for an append time": ("invalid", hops(appended="soon")),
+    "an append time nobody can hold": ("invalid", hops(appended=10**30)),
+    "an append time without a value": ("invalid", [*hops(appended=None), ("journey.appended", None)]),
+    "no origin": ("invalid", hops(origin=None)),
+    "an origin without an offset": ("invalid", hops(origin="raw.store-5")),
+    "an origin nobody can hold": ("invalid", hops(origin=f"raw.store-5@{10**30}")),
+    "an origin that is no text": ("invalid", [*hops(origin=None), ("journey.origin", b"\xff")]),
+    "no hops": ("invalid", hops(None)),
+    "negative hops": ("invalid", hops(-1)),
+}
+
+
+@pytest.mark.parametrize("name", NO_HOPS)
+def test_a_routed_record_must_say_where_it_comes_from(name: str) -> None:
+    reason, headers = NO_HOPS[name]
+    batch = take([Read(raw(), headers), Read(raw(id="e2"), hops())], EVENTS)
+    assert batch.reasons == [reason]
+    assert [arrival.event.id for arrival in batch.arrivals] == ["e2"]
+    assert sum(tally.read for tally in batch.counts.values()) == 2
+
+
+def test_homes_are_remembered() -> None:
+    asked: list[bytes] = []
+
+    def home(key: bytes) -> int:
+        asked.append(key)
+        return AWAY if key.startswith(b"away") else HERE
+
+    lane, batch = Intake(HERE, TOUCHES, Limits(), home, event_clock=False), Batch()
+    lane.take(WEB, [Read(raw()), Read(raw()), Read(raw(customer_id="away")), Read(raw(customer_id="away"))], batch)
+    lane.take(EVENTS, [Read(raw(), hops())], batch)
+    assert asked == [b"anna", b"away"]
+    assert (len(batch.arrivals), len(batch.routed[AWAY])) == (3, 2)
+
+
+# ---- punctuation
+
+
+def punctuation(moment: object) -> Read:
+    return Read(b'{"punctuation": 1}', [("journey.end", b"1"), ("journey.punctuation", str(moment).encode())])
+
+
+def test_punctuation_is_the_latest_of_each_topic() -> None:
+    batch, lane = Batch(), intake(event_clock=True)
+    lane.take(WEB, [punctuation(5), punctuation(9), punctuation(7)], batch)
+    lane.take(COMMANDS, [punctuation(3)], batch)
+    assert batch.punctuation == {"raw.web": 9, "journey.commands": 3}
+    assert (batch.reasons, sum(tally.read for tally in batch.counts.values()), batch.commands.read) == ([], 0, 0)
+
+
+@pytest.mark.parametrize("moment", ["soon", "-1", "1.5", "", "9" * 30, "9" * 5000])
+def test_what_is_no_punctuation_is_read_as_an_event(moment: str) -> None:
+    batch = take([punctuation(moment)], event_clock=True)
+    assert (batch.punctuation, batch.reasons) == ({}, ["no_id"])
+
+
+def test_a_punctuation_without_a_value_is_none() -> None:
+    batch = take([Read(raw(), [("journey.punctuation", None)])], event_clock=True)
+    assert (batch.punctuation, len(batch.arrivals)) == ({}, 1)
+
+
+def test_the_live_clock_knows_no_punctuation() -> None:
+    batch = take([punctuation(5)])
+    assert (batch.punctuation, batch.reasons) == ({}, ["no_id"])
+
+
+# ---- commands
+
+
+def command(**fields: Any) -> bytes:
+    order = {"id": "1", "command": "resume", "lane": HERE, "reason": "mended", **fields}
+    return json.dumps({name: value for name, value in order.items() if value is not None}).encode()
+
+
+def test_commands_are_counted_apart() -> None:
+    batch = take([Read(command()), Read(command(command="skip", topic="raw.web"))], COMMANDS)
+    assert (batch.commands.read, batch.commands.obeyed, batch.commands.dead) == (2, 2, 0)
+    assert (batch.counts, batch.arrivals, batch.dead) == ({}, [], [])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        b"",
+        b"{",
+        b"\xff",
+        b"[" * 100_000,
+        command().replace(b"}", b',"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
+        command(command="dance"),
+        command(lane=None),
+        command(lane=AWAY),
+        command(reason=None),
+    ],
+    ids=["nothing", "empty", "torn", "bytes", "deep", "deep inside", "dance", "no lane", "another lane", "no reason"],
+)
+def test_what_is_no_command_is_a_dead_letter(value: bytes | None) -> None:
+    batch = take([Read(value), Read(command())], COMMANDS)
+    assert (batch.commands.read, batch.commands.obeyed, batch.commands.dead) == (2, 1, 1)
+    assert batch.reasons == ["bad_command"]
+    ((_, kept, headers),) = batch.dead
+    assert value is None or value.startswith(kept or b"")
+    assert text(headers)["__connect.errors.topic"] == "journey.commands"
+
+
+def test_a_command_is_read_as_it_is_written() -> None:
+    order = decode_command(command(topic="raw.web", at="2025-06-15T10:00:00Z", more="fields"))
+    assert (order.command, order.lane, order.reason, order.topic) == ("resume", HERE, "mended", "raw.web")
+    with pytest.raises(Invalid, match="no command") as refused:
+        decode_command(b"no")
+    assert refused.value.reason == "bad_command"
+
+
+# ---- privacy
+
+
+def test_nothing_about_people_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    cases: Mapping[str, tuple[Reason, Source, bytes | None]] = BAD
+    with caplog.at_level(logging.DEBUG), capture_logs() as logs:
+        for _, source, value in cases.values():
+            take([Read(value)], source)
+        take([Read(raw()), Read(raw(customer_id="away"))])
+        take([Read(raw(customer_id="away"), hops(9))], EVENTS)
+    assert (logs, caplog.records) == ([], [])
