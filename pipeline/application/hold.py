@@ -100,7 +100,7 @@ class Hold:
         if timers:
             self._returning.clear()
             self.earliest = await self._table.earliest()
-        self._gauge.folded(self._ports.clock.monotonic(), arrived)
+        self._gauge.folded(self._ports.clock.monotonic(), arrived + effects.due)
         self._ports.metrics.observe("batch_events", arrived)
         self._ports.metrics.observe("batch_bytes", sum(len(r.value or b"") for _, records in runs for r in records))
 
@@ -133,7 +133,7 @@ class Hold:
                 self._forget(effects)
                 parked[raised.key] = str(raised)
                 log.error("timers.parked", lane=self._partition, why=str(raised)[:200])
-                self._count_raise(raised.key)
+                self._count_raise(raised.key, len(batch.arrivals) + effects.due)
 
     async def _fold_once(
         self, batch: Batch, watermark: int | None, timers: bool, parked: Mapping[str, str], effects: Effects
@@ -158,6 +158,7 @@ class Hold:
         for key, why in parked.items():
             due.pop(key, None)
             self._stitch.park(profiles[key], why, effects)
+        effects.due = len(due)
         if due and watermark is not None:
             for _ in self._stitch.let_time_pass(list(due), profiles, watermark, effects):
                 await asyncio.sleep(0)
@@ -238,10 +239,10 @@ class Hold:
             at=f"{arrival.source.topic}-{self._partition}@{arrival.record.offset}",
             why=str(raised)[:200],
         )
-        self._count_raise(arrival.key)
+        self._count_raise(arrival.key, len(batch.arrivals))
 
-    def _count_raise(self, key: str) -> None:
-        reason = self._gauge.raised(self._ports.clock.monotonic(), key)
+    def _count_raise(self, key: str, in_hand: int) -> None:
+        reason = self._gauge.raised(self._ports.clock.monotonic(), key, in_hand)
         if reason is not None:
             self._cache.clear()
             raise Tripped(reason)

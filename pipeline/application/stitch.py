@@ -43,12 +43,16 @@ class TimerRaised(Exception):
 
 @dataclass(slots=True)
 class Effects:
-    """What a batch did. `touched` profiles by key; whose timers it `parked`, and whose `returned` from that."""
+    """What a batch did. `touched` profiles by key; whose timers it `parked`, and whose `returned` from that.
+
+    `due`: how many customers' timers it looked at.
+    """
 
     feed: Feed = field(default_factory=Feed)
     touched: dict[str, Profile] = field(default_factory=dict)
     parked: list[str] = field(default_factory=list)
     returned: list[str] = field(default_factory=list)
+    due: int = 0
 
 
 class Stitch:
