@@ -25,6 +25,7 @@ from pipeline.application.stitch import (
     write_out,
 )
 from pipeline.application.taking import place
+from pipeline.domain.moments import format_moment
 from pipeline.domain.profile import Profile
 
 log = structlog.get_logger(__name__)
@@ -87,7 +88,7 @@ class Hold:
                     await asyncio.sleep(0)
             timers = watermark is not None and self.earliest is not None and watermark >= self.earliest
             effects = await self._settle_bugs(batch, watermark, timers)
-            written = write_out(effects, self._ports.clock.now())
+            written = write_out(effects)
             arrived = len(batch.arrivals)
             batch.arrivals.clear()
             await asyncio.sleep(0)
@@ -114,13 +115,14 @@ class Hold:
         record = copy_lane(self.record)
         change(record)
         await self._table.load((), self.position)
-        await self._commit(record, Written([], [], [], []), Batch(), Effects())
+        await self._commit(record, Written([], [], [], []), Batch(), Effects(""))
 
     async def _settle_bugs(self, batch: Batch, watermark: int | None, timers: bool) -> Effects:
         """Folds, and folds again without what raised, until nothing raises."""
         parked: dict[str, str] = {}
+        published_at = format_moment(self._ports.clock.now())
         while True:
-            effects = Effects()
+            effects = Effects(published_at)
             for tally in batch.counts.values():
                 tally.folded = tally.duplicate = tally.late = 0
             try:
