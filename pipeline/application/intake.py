@@ -167,7 +167,7 @@ class Intake:
                 continue
             if resident is None and raw.customer_id is not None:
                 residents[raw.customer_id] = key
-            event = Event(raw.id, at, appended, here, record.offset, raw.type, touch, channel)
+            event = Event(raw.id, at, appended, here, record.offset, shared(raw.type), touch, channel)
             arrivals.append(Arrival(key, event, source, record, channel))
 
     def _routed(self, source: Source, record: Record, batch: Batch) -> None:

@@ -17,7 +17,7 @@ FAR = 1 << 62
 Pending = tuple[int, str, int]
 """A timer: due, rule, since."""
 
-TRAIL = 8
+TRAIL = 5
 """How many entries of the history that can no longer change are kept for people."""
 
 
