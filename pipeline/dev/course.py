@@ -1,6 +1,7 @@
 """A local run under way: people act, workers fold, whoever looks on is told; then all of it stops in order."""
 
 import asyncio
+import contextlib
 import signal as signals
 import time
 from collections import Counter
@@ -23,6 +24,7 @@ from pipeline.errors import UserError
 
 DAY_A_SECOND: Final = 86_400.0
 _TOTALS_S: Final = 0.5
+_LATER_S: Final = 5.0
 _WORTH_A_LOOK: Final = 4
 """Stage changes after which a customer has a story."""
 
@@ -40,6 +42,7 @@ class Course:
         self._totals = Totals()
         self._before: Counter[str] | None = None
         self._changes: Counter[str] = Counter()
+        self._something_happened = asyncio.Event()
         self._feeds = [settings.topic("journey.transitions"), settings.topic("journey.signals")]
 
     async def until(self, stop: asyncio.Event) -> Totals:
@@ -65,7 +68,9 @@ class Course:
     async def _go(self, simulator: Simulator, reader: FeedReader, stop: asyncio.Event) -> bool:
         """Whether a worker failed. Ends in order: the simulator first, then the workers, then whoever looks on."""
         halt = asyncio.Event()
-        running = [asyncio.create_task(worker.run(), name=worker.name) for worker in self._workers]
+        first, *others = self._workers
+        running = [asyncio.create_task(first.run(), name=first.name)]
+        running += [asyncio.create_task(self._run_later(worker), name=worker.name) for worker in others]
         simulating = asyncio.create_task(simulator.run(halt), name="simulator")
         watching = [
             asyncio.create_task(self._follow(reader), name="feed"),
@@ -76,6 +81,7 @@ class Course:
             await asyncio.wait([stopping, simulating, *watching, *running], return_when=asyncio.FIRST_COMPLETED)
             failed = not stop.is_set()
             halt.set()
+            self._something_happened.set()
             self._audience.step("stopping the simulator, then the workers")
             await asyncio.wait([simulating])
             codes = await asyncio.gather(*(worker.stop() for worker in self._workers))
@@ -91,6 +97,12 @@ class Course:
         if any(code not in (0, -signals.SIGTERM) for code in codes) and not failed:
             self._audience.trouble(f"workers ended with status {', '.join(map(str, codes))}; 0 is expected")
         return failed
+
+    async def _run_later(self, worker: WorkerProcess) -> None:
+        """Runs a further worker once there is something to see: its start would only slow down the first one's."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._something_happened.wait(), _LATER_S)
+        await worker.run()
 
     async def _follow(self, reader: FeedReader) -> None:
         while True:
@@ -114,6 +126,7 @@ class Course:
                 totals.stages[change.to or ""] += 1
                 self._remember(change.customer_id)
             self._audience.published(change)
+            self._something_happened.set()
 
     def _remember(self, customer: str) -> None:
         self._changes[customer] += 1

@@ -77,8 +77,8 @@ class WorkerProcess:
             return self.exit_code
         if self._begun:
             process.send_signal(signal.SIGTERM)
-        elif process.stdin is not None:
-            process.stdin.close()
+        else:
+            process.kill()  # it only loads its code yet
         try:
             await asyncio.wait_for(process.wait(), STOP_S)
         except TimeoutError:
