@@ -222,3 +222,16 @@ async def test_other_consumers_of_the_process_stay_as_they_are(logs: Logs) -> No
         assert isinstance(record, ConsumerRecord)
         assert values(await take(fetcher)) == [b"a"]
         assert read_whole_fetches(fetcher.consumer) is fetcher
+
+
+@pytest.mark.parametrize("compression", ["gzip", "lz4", "snappy", "zstd"])
+async def test_what_a_sender_compresses_is_read(logs: Logs, compression: str) -> None:
+    async with AIOKafkaProducer(
+        bootstrap_servers=logs.bootstrap, compression_type=compression, linger_ms=50
+    ) as producer:
+        sent = [await producer.send(logs.topic, b"%d" % number * 100, partition=0) for number in range(20)]
+        for each in sent:
+            await each
+    async with logs.reader(0) as fetcher:
+        found = await take(fetcher, lambda found: bool(found) and found[-1].end == 20)
+    assert values(found) == [b"%d" % number * 100 for number in range(20)]
