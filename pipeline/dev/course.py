@@ -87,10 +87,12 @@ class Course:
             codes = await asyncio.gather(*(worker.stop() for worker in self._workers))
             await asyncio.gather(*running)
         finally:
-            for task in (stopping, simulating, *watching, *running):
+            for task in (stopping, simulating, *watching):
                 task.cancel()
-            await asyncio.gather(*(worker.stop() for worker in self._workers))
             ended = await asyncio.gather(simulating, *watching, return_exceptions=True)
+            await asyncio.gather(*(worker.stop() for worker in self._workers))
+            for task in running:
+                task.cancel()
         for error in ended:
             if isinstance(error, Exception):
                 raise error

@@ -106,11 +106,10 @@ class WorkerProcess:
         process.stdin.write(b"begin\n")
         process.stdin.close()
         self._begun = True
-        try:
-            return await process.wait()
-        finally:
-            self._reaper.forget(process.pid)
-            self._process, self._begun = None, False
+        code = await process.wait()
+        self._reaper.forget(process.pid)
+        self._process, self._begun = None, False
+        return code
 
     async def _spawn(self, log: IO[bytes]) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(

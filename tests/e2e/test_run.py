@@ -145,6 +145,18 @@ def test_a_dead_worker_is_said_and_started_again(tmp_path: Path, ports: tuple[st
         assert "Traceback" not in run.text()
 
 
+def test_nothing_outlives_a_run_that_nobody_reads_any_more(tmp_path: Path, ports: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "pipeline", "run", *ports, "--customers", "60"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+        assert run.stdout is not None
+        assert any("→" in line for line in run.stdout)
+        children = psutil.Process(run.pid).children(recursive=True)
+        run.stdout.close()
+        assert run.wait(PATIENCE_S) == 1
+    _, left = psutil.wait_procs(children, timeout=30)
+    assert not left
+
+
 def test_nothing_outlives_a_run_that_is_killed(tmp_path: Path, ports: tuple[str, ...]) -> None:
     with running(tmp_path, *ports, "--customers", "60") as run:
         run.until("a stage change", lambda text: "→" in text)
