@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from pipeline.application.lane_record import LaneRecord
 from pipeline.checker import plain_fold
 from pipeline.checker.net_history import Subscriber
 from pipeline.checker.plain_admission import Act, Admission, act_of
@@ -16,7 +17,7 @@ from pipeline.checker.plain_touches import Row, read_touches
 from pipeline.config import Settings
 from pipeline.domain import profile
 from pipeline.domain.moments import format_moment
-from tests.harness.reading import LANE, Message, last_lane_records, log_ends, read_committed, read_tables
+from tests.harness.reading import LANE, Message, lane_records_in, log_ends, read_by_topic, read_tables
 from tests.harness.sending import Sent
 
 SHOWN = 8
@@ -74,18 +75,18 @@ def judge(settings: Settings, ledger: Sequence[Sent], watermark: int | None, wit
     The ledger must be in an order in which it may have arrived, as far as that decides (late events, that is). What is
     told of the customers `without` is not compared with the fold.
     """
-    transitions = read_committed(settings, "journey.transitions")
-    signals = read_committed(settings, "journey.signals")
-    letters = read_committed(settings, "journey.dlq")
+    published = read_by_topic(settings, "journey.transitions", "journey.signals", "journey.dlq", "journey.profiles")
+    transitions, signals, letters, changelog = published
     subscriber, doubled, gaps = _subscribe(transitions, signals)
     expected = _Expected(settings, ledger, watermark, frozenset(without))
     lost, wrong = expected.differences(subscriber)
-    records = last_lane_records(settings)
+    records = lane_records_in(settings, changelog)
     outcomes: Counter[str] = Counter()
     for record in records.values():
         for tally in record.totals.values():
             for outcome in ("read", "folded", "duplicate", "routed", "late", "dead"):
                 outcomes[outcome] += getattr(tally, outcome)
+    totals = _totals(settings, ledger, records, transitions, signals, letters)
     return Verdict(
         sent=len(ledger),
         customers=len(expected.acts),
@@ -100,8 +101,8 @@ def judge(settings: Settings, ledger: Sequence[Sent], watermark: int | None, wit
         wrong=wrong,
         doubled=doubled,
         gaps=gaps,
-        totals=[*_totals(settings, ledger, transitions, signals, letters), *expected.outcome_differences(outcomes)],
-        tables=_tables(settings),
+        totals=[*totals, *expected.outcome_differences(outcomes)],
+        tables=_tables(settings, changelog),
     )
 
 
@@ -214,13 +215,13 @@ def _subscribe(
 def _totals(
     settings: Settings,
     ledger: Sequence[Sent],
+    records: Mapping[int, LaneRecord],
     transitions: Sequence[Message],
     signals: Sequence[Message],
     letters: Sequence[Message],
 ) -> list[str]:
     """I7, and that the lane records count what is really there."""
     wrong: list[str] = []
-    records = last_lane_records(settings)
     read = routed = 0
     for lane, record in records.items():
         for channel, tally in record.totals.items():
@@ -256,7 +257,7 @@ def _totals(
     return [*wrong, *_stages(records, transitions)]
 
 
-def _stages(records: Mapping[int, Any], transitions: Sequence[Message]) -> list[str]:
+def _stages(records: Mapping[int, LaneRecord], transitions: Sequence[Message]) -> list[str]:
     """Customers by stage as the lane records count them, against the last transition of each customer."""
     last: dict[tuple[str, str], str | None] = {}
     for message in transitions:
@@ -270,11 +271,11 @@ def _stages(records: Mapping[int, Any], transitions: Sequence[Message]) -> list[
     return [] if counted == wanted else [f"customers by stage: {dict(counted)}, expected {dict(wanted)}"]
 
 
-def _tables(settings: Settings) -> list[str]:
+def _tables(settings: Settings, changelog: Sequence[Message]) -> list[str]:
     """I5: Redis is the changelog up to `@pos`, byte for byte, and the index is what the profiles say."""
     wrong: list[str] = []
     logs: dict[int, list[Message]] = defaultdict(list)
-    for message in read_committed(settings, "journey.profiles"):
+    for message in changelog:
         logs[message.partition].append(message)
     for lane, table in read_tables(settings).items():
         records = [record for record in logs[lane] if record.offset <= table.offset]

@@ -1,7 +1,7 @@
 """What is in Kafka and Redis, read as anybody can: committed records, hashes, indexes."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -70,6 +70,14 @@ def read_committed(settings: Settings, *topics: str) -> list[Message]:
     return sorted(found, key=lambda each: (each.topic, each.partition, each.offset))
 
 
+def read_by_topic(settings: Settings, *topics: str) -> list[list[Message]]:
+    """The same, each topic for itself, in the order asked for."""
+    found: dict[str, list[Message]] = {settings.topic(topic): [] for topic in topics}
+    for message in read_committed(settings, *topics):
+        found[message.topic].append(message)
+    return list(found.values())
+
+
 def log_ends(settings: Settings, topics: Sequence[str], *, committed: bool) -> dict[tuple[str, int], int]:
     """Where the partitions end now: for readers of committed records, or in all."""
     isolation = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
@@ -91,8 +99,13 @@ def delete_before(settings: Settings, topic: str, partition: int, offset: int) -
 
 def last_lane_records(settings: Settings) -> dict[int, LaneRecord]:
     """Each lane's record as the changelog has it; that of a lane which never committed is empty."""
+    return lane_records_in(settings, read_committed(settings, "journey.profiles"))
+
+
+def lane_records_in(settings: Settings, changelog: Iterable[Message]) -> dict[int, LaneRecord]:
+    """The same, of a changelog that is read already."""
     found = {lane: first_lane_record(settings.application, settings.partitions) for lane in range(settings.partitions)}
-    for message in read_committed(settings, "journey.profiles"):
+    for message in changelog:
         if message.key == LANE and message.value is not None:
             found[message.partition] = decode_lane(message.value)
     return found

@@ -5,15 +5,17 @@ Each case ends with the judge: all that was sent, through the plain fold, agains
 
 import json
 import signal
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient, ConfigResource
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from pipeline.dev.stack import Stack
 from pipeline.domain import profile
@@ -168,9 +170,10 @@ def test_an_event_on_which_the_fold_raises_is_isolated(app: Application) -> None
 
 
 def test_timers_that_raise_are_parked_until_the_code_is_mended(app: Application) -> None:
-    worker = app.worker(planted={"time_raises": ["stuck"]}).until_ready()
-    some_traffic(app, "before")
+    # Sent before there is a watermark: it is folded first, and its timers are looked at when time has passed.
     app.sender.event("web", "stuck", "cart_updated", ago(3 * HOUR))
+    some_traffic(app, "before")
+    worker = app.worker(planted={"time_raises": ["stuck"]}).until_ready()
     app.assert_right(worker, without={"stuck"})
     home = app.sender.home("stuck")
     (parked,) = worker.logged("timers.parked", lane=home)
@@ -190,71 +193,65 @@ def test_timers_that_raise_are_parked_until_the_code_is_mended(app: Application)
     assert app.stages("stuck") == ["choosing", "bought", "cold"]
 
 
-def a_bad_deploy(app: Application, lane: int) -> WorkerProcess:
-    """A worker whose fold raises on much of what is in one lane, which was sent before it started."""
-    for number, customer in enumerate(app.sender.residents(lane, "hit", 40)):
-        app.sender.event("web", customer, "page_viewed", ago(4 * HOUR) + number)
-        app.sender.event("web", customer, "order_placed", ago(3 * HOUR) + number)
-    some_traffic(app, "before")
-    worker = app.worker(planted={"event_raises": ["order_placed"]})
-    worker.until_waits("breaker", MEND_S)
-    return worker
-
-
-def test_the_breaker_stops_one_lane_until_a_person_resumes_it(app: Application) -> None:
-    worker = a_bad_deploy(app, 0)
-    opened = worker.until_logged("lane.breaker_open", lane=0)
-    assert "the fold raised" in opened["why"]
-    assert opened["mend"] == "journey lane resume --lane 0"
-    assert worker.waits()["lane 0"] == "breaker"
-    assert worker.live
-    assert worker.metric("journey_breaker_open", lane="0") == 1
-    assert app.records("journey.dlq") == [] or all(m.partition != 0 for m in app.records("journey.dlq"))
-    # Another worker of the same version goes on standing, and tries nothing.
-    assert worker.stop() == 0
-    isolated = len(worker.logged("event.isolated"))
-    worker = app.worker(planted={"event_raises": ["order_placed"]})
-    worker.until_waits("breaker", MEND_S)
-    assert worker.waits()["lane 0"] == "breaker"
-    assert len(worker.logged("event.isolated", lane=0)) <= isolated
-    status = app.command("status")
-    assert "journey lane resume --lane 0" in status.stdout
-    # Resumed too early, it opens again.
-    assert app.command("lane", "resume", "--lane", "0", "--reason", "too early").returncode == 0
-    until(lambda: len(worker.logged("lane.breaker_open", lane=0)) == 2, "the breaker opens again", MEND_S)
-    assert worker.stop() == 0
-
-
-@pytest.mark.parametrize("mend", ["resume", "another version"])
-def test_after_the_breaker_nothing_is_missing(app: Application, mend: str) -> None:
+def a_bad_deploy(app: Application) -> WorkerProcess:
+    """A worker whose fold raises on half of what lane 0 has, all of which was sent before it started."""
     for number, customer in enumerate(app.sender.residents(0, "hit", 40)):
         app.sender.event("web", customer, "page_viewed", ago(4 * HOUR) + number)
         app.sender.event("web", customer, "order_placed", ago(3 * HOUR) + number)
     app.sender.flush()
-    worker = app.worker(planted={"event_raises": ["order_placed"]})
+    worker = app.worker(planted=BAD_DEPLOY)
     worker.until_waits("breaker", MEND_S)
+    return worker
+
+
+BAD_DEPLOY = {"event_raises": ["order_placed"]}
+
+
+def order(app: Application, *words: str) -> subprocess.CompletedProcess[str]:
+    """An order of a person to a lane; one that is given is in the ledger of what was sent."""
+    done = app.command("lane", *words)
+    if done.returncode == 0:
+        app.sender.ledger.append(Sent("journey.commands", "", 0, None, None))
+    return done
+
+
+def test_the_breaker_stops_one_lane_until_a_person_resumes_it(app: Application) -> None:
+    worker = a_bad_deploy(app)
+    opened = worker.until_logged("lane.breaker_open", lane=0)
+    assert "the fold raised" in opened["why"]
+    assert opened["mend"] == "journey lane resume --lane 0"
+    assert worker.waits() == {"lane 0": "breaker"}
+    assert worker.live
+    assert worker.metric("journey_breaker_open", lane="0") == 1
     other = app.sender.residents(1, "other", 1)[0]
     app.sender.event("web", other, "page_viewed", ago(HOUR))
     app.sender.flush()
     until(lambda: app.stages(other) == ["seen"], "the other lane goes on", MEND_S)
+    assert "journey lane resume --lane 0" in app.command("status").stdout
+    refused = order(app, "resume", "--lane", "1", "--reason", "mended")
+    assert (refused.returncode, "lane 1 is not stopped by the breaker" in refused.stderr) == (1, True)
+    # Resumed too early, it opens again.
+    assert order(app, "resume", "--lane", "0", "--reason", "too early").returncode == 0
+    until(lambda: len(worker.logged("lane.breaker_open", lane=0)) == 2, "the breaker opens again", MEND_S)
     assert worker.stop() == 0
-    if mend == "resume":
-        worker = app.worker()
-        worker.until_waits("breaker", MEND_S)
-        refused = app.command("lane", "resume", "--lane", "1", "--reason", "mended")
-        assert (refused.returncode, "lane 1 is not stopped by the breaker" in refused.stderr) == (1, True)
-        done = app.command("lane", "resume", "--lane", "0", "--reason", "mended by a person")
-        assert done.returncode == 0, done.stderr
-        app.sender.ledger.append(Sent("journey.commands", "", 0, None, None))
-        worker.until_logged("lane.resumed", lane=0, why="mended by a person")
-    else:
-        worker = app.worker(planted={"version": "0.1.0.1"})
-        worker.until_logged("lane.breaker_closed", lane=0)
+    # The same version stands where the last one stood, whether or not it would fail as well.
+    worker = app.worker()
+    worker.until_waits("breaker", MEND_S)
+    assert worker.waits() == {"lane 0": "breaker"}
+    assert order(app, "resume", "--lane", "0", "--reason", "mended by a person").returncode == 0
+    worker.until_logged("lane.resumed", lane=0, why="mended by a person")
     worker.until_ready()
     some_traffic(app, "after")
-    verdict = app.assert_right(worker)
-    assert verdict.dead == 0
+    assert app.assert_right(worker).dead == 0
     assert worker.metric("journey_breaker_open", lane="0") == 0
+
+
+def test_the_breaker_closes_by_itself_under_another_version(app: Application) -> None:
+    assert a_bad_deploy(app).stop() == 0
+    worker = app.worker(planted={"version": "0.1.0.1"})
+    worker.until_logged("lane.breaker_closed", lane=0)
+    worker.until_ready()
+    assert app.assert_right(worker).dead == 0
 
 
 # ---- Redis
@@ -312,13 +309,14 @@ def away(hurt: Hurt) -> Iterator[None]:
 
 @contextmanager
 def loading(hurt: Hurt) -> Iterator[None]:
-    """Killed, and so slow to load what it has that it answers LOADING for some seconds."""
+    """Killed, and so slow to load what it has that it answers LOADING for two seconds."""
+    others = 1_000
+    hurt.command("MSET", *(part for number in range(others) for part in (f"other:{number}", "x" * 200)))
     hurt.command("BGREWRITEAOF")
     until(lambda: hurt.command("INFO", "persistence")["aof_rewrite_in_progress"] == 0, "the rewrite ends")
-    keys = hurt.command("DBSIZE")
     hurt.stack.kill_redis()
     # The mapping is read at each start. A key takes so many microseconds, and it answers in between.
-    slow = {"key-load-delay": 3_000_000 // keys, "loading-process-events-interval-bytes": 1024}
+    slow = {"key-load-delay": 2_000_000 // others, "loading-process-events-interval-bytes": 1024}
     hurt.stack._redis_props.update(slow)
     starting = threading.Thread(target=hurt.stack.start_redis)
     starting.start()
@@ -433,11 +431,15 @@ def test_a_fenced_lane_is_taken_again_until_that_is_no_use(app: Application) -> 
     some_traffic(app, "before")
     app.assert_right(worker)
     customer = app.sender.residents(0, "fenced", 1)[0]
+
+    def fenced(times: int) -> bool:
+        return len(worker.logged("lane.doubt", lane=0, reason="fenced")) == times
+
     for number in range(1, 6):
         fencing_producer(app.settings, app.settings.transactional_id(0))
         app.sender.event("web", customer, "page_viewed", ago(HOUR) + number)
         app.sender.flush()
-        until(lambda n=number: len(worker.logged("lane.doubt", lane=0, reason="fenced")) == n, "it is fenced", MEND_S)
+        until(partial(fenced, number), "it is fenced", MEND_S)
         worker.until_ready(MEND_S)
         app.until_accounted()
     app.assert_right(worker)
@@ -531,9 +533,7 @@ def test_input_that_retention_took_unread_waits_for_a_person(app: Application) -
     assert worker.live
     assert worker.waits() == {"lane 0": "retention"}
     holds_for(lambda: app.records("journey.commands") == [], "nobody decides for a person", 0.5)
-    done = app.command("lane", "skip", "--lane", "0", "--reason", "five page views, not worth a replay")
-    assert done.returncode == 0, done.stderr
-    app.sender.ledger.append(Sent("journey.commands", "", 0, None, None))
+    assert order(app, "skip", "--lane", "0", "--reason", "five page views, not worth a replay").returncode == 0
     skipped = worker.until_logged("lane.skipped", lane=0)
     assert (skipped["start"], skipped["end"]) == (position, end)
     worker.until_ready(MEND_S)
@@ -547,34 +547,22 @@ def test_input_that_retention_took_unread_waits_for_a_person(app: Application) -
 # ---- the end
 
 
-def test_sigterm_finishes_what_is_in_flight(app: Application) -> None:
-    worker = app.worker().until_ready()
-    stopping = threading.Event()
+def goes_on(app: Application, accounted: int) -> bool:
+    return app.accounted() > accounted
 
-    def traffic() -> None:
-        for number in range(15_000):
-            app.sender.event("web", f"c{number % 1_000}", "page_viewed", ago(HOUR) + number)
-            app.sender.event("store", f"c{number % 1_000}", "cart_updated", ago(HOUR) + number, partition=number % 2)
-            if number % 100 == 0:
-                app.sender.flush()
-                # Never far ahead, so that there is work whenever the worker is there.
-                until(lambda n=number: stopping.is_set() or app.accounted() > 2 * n - 1_000, "it follows", MEND_S)
-            if stopping.is_set():
-                return
 
-    sending = threading.Thread(target=traffic)
-    sending.start()
-    try:
-        for _ in range(2):
-            before = app.totals()
-            until(lambda before=before: app.totals() > before + 1_000, "it is at work", MEND_S)
+def test_sigterm_finishes_what_is_in_flight(stack: Stack, tmp_path: Path, prefix: str) -> None:
+    with Application(stack, tmp_path, prefix, max_batch_events=200) as app:
+        for round_ in (1, 2):
+            worker = app.worker().until_ready()
+            for number in range(10_000 * (round_ - 1), 10_000 * round_):
+                app.sender.event("web", f"c{number % 500}", "page_viewed", ago(HOUR) + number, partition=number % 2)
+            app.sender.flush()
+            until(partial(goes_on, app, app.accounted()), "it is at work", MEND_S)
             assert worker.stop(STOP_S) == 0
             assert worker.logged("worker.stop") == [], "not in good order"
-            worker = app.worker().until_ready()
-    finally:
-        stopping.set()
-        sending.join()
-    app.assert_right(worker)
+            assert app.accounted() < len(app.sender.ledger), "it was in the middle"
+        app.assert_right(app.worker().until_ready())
 
 
 # ---- mistakes at the start
@@ -618,8 +606,9 @@ def test_another_number_of_partitions_is_refused(app: Application) -> None:
 def test_a_topic_with_the_senders_time_is_refused(app: Application) -> None:
     admin = AdminClient({"bootstrap.servers": app.settings.brokers})
     topic = app.settings.topic("raw.web")
-    wrong = ConfigResource(ConfigResource.Type.TOPIC, topic, set_config={"message.timestamp.type": "CreateTime"})
-    for done in admin.alter_configs([wrong]).values():
+    change = ConfigEntry("message.timestamp.type", "CreateTime", incremental_operation=AlterConfigOpType.SET)
+    wrong = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[change])
+    for done in admin.incremental_alter_configs([wrong]).values():
         done.result(10)
     refused(app, topic, "message.timestamp.type", "LogAppendTime")
 
