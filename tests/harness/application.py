@@ -141,13 +141,17 @@ class Application:
         """Events that have come to their end: folded, duplicate, late or dead."""
         return sum(self.totals(outcome) for outcome in ("folded", "duplicate", "late", "dead"))
 
+    def until_at_work(self, since: int, within_s: float = 20.0) -> None:
+        """Until some more events have come to their end than so many before."""
+        until(lambda: self.accounted() > since, lambda: f"events are accounted for\n{self.tails()}", within_s)
+
     def until_accounted(self, within_s: float = 20.0) -> None:
         """Until every event of the ledger has come to its end."""
         self.sender.flush()
         wanted = sum(not sent.is_command for sent in self.sender.ledger)
         until(
             lambda: self.accounted() >= wanted,
-            lambda: f"{wanted} events are accounted for, not {self.accounted()}\n{self._tails()}",
+            lambda: f"{wanted} events are accounted for, not {self.accounted()}\n{self.tails()}",
             within_s,
         )
 
@@ -164,7 +168,7 @@ class Application:
             due = [at for table in reading.read_tables(self.settings).values() for at in table.due.values()]
             return watermark if min(due, default=watermark + 1) > watermark else None
 
-        found = until(passed, lambda: f"the watermark passes {sent_by}\n{self._tails()}", within_s)
+        found = until(passed, lambda: f"the watermark passes {sent_by}\n{self.tails()}", within_s)
         assert found is not None
         return found
 
@@ -192,7 +196,8 @@ class Application:
         verdict.assert_right()
         return verdict
 
-    def _tails(self) -> str:
+    def tails(self) -> str:
+        """The end of every worker's log."""
         return "\n".join(f"--- {name}\n{worker.tail()}" for name, worker in self.workers.items())
 
 

@@ -547,10 +547,6 @@ def test_input_that_retention_took_unread_waits_for_a_person(app: Application) -
 # ---- the end
 
 
-def goes_on(app: Application, accounted: int) -> bool:
-    return app.accounted() > accounted
-
-
 def test_sigterm_finishes_what_is_in_flight(stack: Stack, tmp_path: Path, prefix: str) -> None:
     with Application(stack, tmp_path, prefix, max_batch_events=200) as app:
         for round_ in (1, 2):
@@ -558,7 +554,7 @@ def test_sigterm_finishes_what_is_in_flight(stack: Stack, tmp_path: Path, prefix
             for number in range(10_000 * (round_ - 1), 10_000 * round_):
                 app.sender.event("web", f"c{number % 500}", "page_viewed", ago(HOUR) + number, partition=number % 2)
             app.sender.flush()
-            until(partial(goes_on, app, app.accounted()), "it is at work", MEND_S)
+            app.until_at_work(app.accounted(), MEND_S)
             assert worker.stop(STOP_S) == 0
             assert worker.logged("worker.stop") == [], "not in good order"
             assert app.accounted() < len(app.sender.ledger), "it was in the middle"
