@@ -40,7 +40,7 @@ JOURNEY: dict[str, Any] = {
         "quiet": {"after": "30min", "since": "entered choosing"},
     },
 }
-"""Beside the built-in journey, whose silences last for days: silences that begin and end within the hours of the test."""
+"""Beside the built-in journey, whose silences last for days: silences that are over within the hours of the test."""
 
 TYPES = {
     "web": ["page_viewed", "product_viewed", "product_viewed", "cart_added", "order_placed", "page_scrolled"],
@@ -92,6 +92,13 @@ def read_by(app: Application, lanes: Sequence[int]) -> int:
     return sum(tally.read for lane in lanes if lane in records for tally in records[lane].totals.values())
 
 
+def until_they_flow(app: Application, lanes: Sequence[int]) -> float:
+    """Waits until these lanes have read more; how long that took, in seconds."""
+    began, before = time.monotonic(), read_by(app, lanes)
+    until(lambda: read_by(app, lanes) > before, lambda: f"lanes {lanes} flow again\n{app.tails()}", BACK_S)
+    return time.monotonic() - began
+
+
 def have_their_lanes(workers: Sequence[WorkerProcess], lanes: int) -> bool:
     """Whether all lanes run, and no worker is without one."""
     each = [[lane["partition"] for lane in worker.lanes() if lane["state"] == "running"] for worker in workers]
@@ -121,20 +128,18 @@ def test_workers_that_are_killed_lose_and_double_nothing(
         share = len(arriving) // (KILLS + 1)
         for number in range(KILLS):
             both = [app.workers[name] for name in names]
-            until(partial(have_their_lanes, both, 4), lambda: app.tails(), BACK_S)
+            until(partial(have_their_lanes, both, 4), app.tails, BACK_S)
             before = app.accounted()
             for sent in arriving[number * share : (number + 1) * share]:
                 app.sender.put(sent)
             app.sender.flush()
-            until(lambda start=before: app.accounted() > start + 500, "it is at work", BACK_S)
+            app.until_at_work(before + 500, BACK_S)
             victim = names[number % 2]
             lanes = [lane["partition"] for lane in app.workers[victim].lanes()]
             app.workers[victim].kill()
             assert app.accounted() < len(app.sender.ledger), "it was killed in the middle"
-            killed, read = time.monotonic(), read_by(app, lanes)
             if number >= 2:  # the first two are back before Kafka has missed them
-                until(lambda those=lanes, least=read: read_by(app, those) > least, "its lanes flow again", BACK_S)
-                stood.append(time.monotonic() - killed)
+                stood.append(until_they_flow(app, lanes))
             app.worker(victim)
         for sent in arriving[KILLS * share :]:
             app.sender.put(sent)
@@ -149,5 +154,5 @@ def test_workers_that_are_killed_lose_and_double_nothing(
     with capsys.disabled():
         standing = ", ".join(f"{seconds:.1f}" for seconds in stood)
         print(
-            f"\n{verdict}\n{KILLS} kills; lanes of a dead worker stood {standing} s; {time.monotonic() - began:.0f} s"
+            f"\n{verdict}\n{KILLS} kills in {time.monotonic() - began:.0f} s; a dead worker's lanes stood {standing} s"
         )
