@@ -149,7 +149,12 @@ def test_nothing_outlives_a_run_that_nobody_reads_any_more(tmp_path: Path, ports
     command = [sys.executable, "-m", "pipeline", "run", *ports, "--customers", "60"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
         assert run.stdout is not None
-        assert any("→" in line for line in run.stdout)
+        lines = []
+        for line in run.stdout:
+            lines.append(line)
+            if "→" in line:
+                break
+        assert "→" in lines[-1], "".join(lines)
         children = psutil.Process(run.pid).children(recursive=True)
         run.stdout.close()
         assert run.wait(PATIENCE_S) == 1
