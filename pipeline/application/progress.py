@@ -35,10 +35,15 @@ class LaneProgress:
         self._events_topic = events
         self._times = dict.fromkeys(raw, _NEVER)
         self._events = _NEVER
+        self._ticked = _NEVER
         self._proofs: dict[str, deque[Proof]] = {topic: deque() for topic in (*raw, events)}
 
     def ticked(self, ticked_at: int, offset: int, ends: Mapping[str, int | None]) -> None:
         """Remembers what would prove that everything before the tick is read; an unknown end proves nothing."""
+        if offset <= self._ticked:  # the ticks' topic was made anew: its former offsets say nothing in this one
+            self._events = _NEVER
+            self._proofs[self._events_topic].clear()
+        self._ticked = offset
         for topic, proofs in self._proofs.items():
             end = ends.get(topic)
             if end is None or (proofs and proofs[-1].ticked_at >= ticked_at):
@@ -102,6 +107,7 @@ class Watermark:
         self._world = ""
         self._said: dict[int, _Said] = {}
         self._sample: _Sample | None = None
+        self._read = _NEVER
         self.value: int | None = None
 
     def enter(self, world: str) -> None:
@@ -110,12 +116,17 @@ class Watermark:
             self._world, self._said, self._sample, self.value = world, {}, None, None
 
     def observe(self, offset: int, record: ProgressRecord) -> None:
-        """Takes the next record of the topic."""
+        """Takes the next record of the topic, and begins anew with a topic that does."""
+        if offset <= self._read:
+            self._said.clear()
+            self._sample = None
+        self._read = offset
         if record.world != self._world or not 0 <= record.lane < self._lanes:
             return
         said = self._said.setdefault(record.lane, _Said(_NEVER, _NEVER))
         said.raw = max(said.raw, _NEVER if record.raw is None else record.raw)
-        said.events = max(said.events, _NEVER if record.events is None else record.events)
+        if record.events is not None and record.events < offset:  # what lies ahead is an offset of a former topic
+            said.events = max(said.events, record.events)
         if len(self._said) < self._lanes:
             return
         sample = self._sample
