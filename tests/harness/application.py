@@ -155,10 +155,12 @@ class Application:
             within_s,
         )
 
-    def until_time_has_passed(self, worker: WorkerProcess, within_s: float = 20.0) -> int:
-        """Until the watermark has passed all that is sent so far and nothing is due any more; the watermark."""
-        # The broker and this test share a clock; the margin is for its being read in whole milliseconds.
-        sent_by = time.time_ns() // 1_000_000 + 5
+    def until_time_has_passed(self, worker: WorkerProcess, within_s: float = 20.0, beyond_ms: int = 5) -> int:
+        """Until the watermark is so far beyond now, thus beyond all that is sent, and nothing is due; the watermark.
+
+        The broker and this test share a clock.
+        """
+        sent_by = time.time_ns() // 1_000_000 + beyond_ms
 
         def passed() -> int | None:
             value = worker.metric("journey_watermark_timestamp_seconds")
@@ -189,10 +191,12 @@ class Application:
         """The judge's verdict on what is at rest now."""
         return judge(self.settings, self.sender.ledger, watermark, without)
 
-    def assert_right(self, worker: WorkerProcess, within_s: float = 30.0, without: Collection[str] = ()) -> Verdict:
+    def assert_right(
+        self, worker: WorkerProcess, within_s: float = 30.0, without: Collection[str] = (), beyond_ms: int = 5
+    ) -> Verdict:
         """Waits until all that was sent is done and time has passed over it, and has it judged."""
         self.until_accounted(within_s)
-        verdict = self.judge(self.until_time_has_passed(worker, within_s), without)
+        verdict = self.judge(self.until_time_has_passed(worker, within_s, beyond_ms), without)
         verdict.assert_right()
         return verdict
 

@@ -17,7 +17,7 @@ from pipeline.checker.plain_touches import Row, read_touches
 from pipeline.config import Settings
 from pipeline.domain import profile
 from pipeline.domain.moments import format_moment
-from tests.harness.reading import LANE, Message, lane_records_in, log_ends, read_by_topic, read_tables
+from tests.harness.reading import LANE, Message, Table, lane_records_in, log_ends, read_by_topic, read_tables
 from tests.harness.sending import Sent
 
 SHOWN = 8
@@ -75,6 +75,8 @@ def judge(settings: Settings, ledger: Sequence[Sent], watermark: int | None, wit
     The ledger must be in an order in which it may have arrived, as far as that decides (late events, that is). What is
     told of the customers `without` is not compared with the fold.
     """
+    # First, so that Redis may be behind what is read of the changelog, and never ahead of it.
+    tables = read_tables(settings)
     published = read_by_topic(settings, "journey.transitions", "journey.signals", "journey.dlq", "journey.profiles")
     transitions, signals, letters, changelog = published
     subscriber, doubled, gaps = _subscribe(transitions, signals)
@@ -102,7 +104,7 @@ def judge(settings: Settings, ledger: Sequence[Sent], watermark: int | None, wit
         doubled=doubled,
         gaps=gaps,
         totals=[*totals, *expected.outcome_differences(outcomes)],
-        tables=_tables(settings, changelog),
+        tables=_compare_tables(tables, changelog),
     )
 
 
@@ -271,13 +273,13 @@ def _stages(records: Mapping[int, LaneRecord], transitions: Sequence[Message]) -
     return [] if counted == wanted else [f"customers by stage: {dict(counted)}, expected {dict(wanted)}"]
 
 
-def _tables(settings: Settings, changelog: Sequence[Message]) -> list[str]:
+def _compare_tables(tables: Mapping[int, Table], changelog: Iterable[Message]) -> list[str]:
     """I5: Redis is the changelog up to `@pos`, byte for byte, and the index is what the profiles say."""
     wrong: list[str] = []
     logs: dict[int, list[Message]] = defaultdict(list)
     for message in changelog:
         logs[message.partition].append(message)
-    for lane, table in read_tables(settings).items():
+    for lane, table in tables.items():
         records = [record for record in logs[lane] if record.offset <= table.offset]
         if records and (records[-1].offset != table.offset or records[-1].key != LANE):
             wrong.append(f"lane {lane}: @pos {table.offset} is not that of a lane record")
