@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from pipeline.dev.stack_net import bindable
 from pipeline.dev.stack_reaper import Reaper
 from pipeline.dev.workers import WorkerProcess
 
+_HTTP_PORT: Final = "JOURNEY_HTTP_PORT"
 _FIRST_HTTP_PORT: Final = 9464
 _SETTINGS: Final = """\
 # Written by `journey run`. Commands that are called in this folder use it if they are told no other.
@@ -101,12 +103,15 @@ def _write_settings(options: Options, path: Path) -> None:
 
 def _worker(number: int, options: Options, config: Path | None, reaper: Reaper, audience: Audience) -> WorkerProcess:
     name = f"worker-{number + 1}"
-    port = _FIRST_HTTP_PORT + number
+    # Whoever sets the variable knows which ports are free here; 0: no worker serves metrics.
+    given = os.environ.get(_HTTP_PORT, "")
+    first = int(given) if given.isdigit() else _FIRST_HTTP_PORT
+    port = first + number if first else 0
     return WorkerProcess(
         name,
         config,
         options.folder / "logs" / f"{name}.log",
         reaper,
         audience.trouble,
-        {"JOURNEY_HTTP_PORT": str(port if bindable(port) else 0)},
+        {_HTTP_PORT: str(port if port and bindable(port) else 0)},
     )

@@ -20,14 +20,19 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 PATIENCE_S = 90.0
 
 
+def surroundings() -> dict[str, str]:
+    """Variables for the processes: no settings of whoever runs the tests, and no ports that others may take."""
+    kept = {name: value for name, value in os.environ.items() if name == "JOURNEY_CACHE" or "JOURNEY_" not in name}
+    return kept | {"PYTHONUNBUFFERED": "1", "JOURNEY_HTTP_PORT": "0"}
+
+
 class Run:
     """A `journey run` in its own folder, and other commands called there."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
         self.output = folder / "output.txt"
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("JOURNEY_")}
-        self.environment = environment | {"PYTHONUNBUFFERED": "1"}
+        self.environment = surroundings()
         command = [sys.executable, "-m", "pipeline", "run", *options]
         with self.output.open("wb") as out:
             self.process = subprocess.Popen(
@@ -147,7 +152,9 @@ def test_a_dead_worker_is_said_and_started_again(tmp_path: Path, ports: tuple[st
 
 def test_nothing_outlives_a_run_that_nobody_reads_any_more(tmp_path: Path, ports: tuple[str, ...]) -> None:
     command = [sys.executable, "-m", "pipeline", "run", *ports, "--customers", "60"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=surroundings(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as run:
         assert run.stdout is not None
         lines = []
         for line in run.stdout:
