@@ -25,7 +25,8 @@ def dev(
         return
     from pipeline.dev.stack import Stack
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell in the background would have the first one ignored
+        signal.signal(number, signal.default_int_handler)
     try:
         with Stack(data, kafka_port, redis_port) as stack:
             typer.echo(
