@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from pipeline.dev.people import DAY, HOUR, MINUTE, Action, Person, life, person
+from pipeline.dev.life import Action, life
+from pipeline.dev.people import DAY, HOUR, MINUTE, Person, person
 from pipeline.domain.identity import ANONYMOUS
 from pipeline.domain.moments import format_moment
 
@@ -154,9 +155,5 @@ def _delivery(seed: int, sending: _Sending, complete: int) -> Delivery:
         event["customer_id"] = who.customer_id
     if not action.signed_in or action.type == "signed_up":
         event["identities"] = {ANONYMOUS: who.anonymous}
-    event |= {
-        "source": action.source,
-        "actor": action.actor,
-        "properties": action.properties,
-    }
+    event |= {"source": action.source, "actor": action.actor, "properties": action.properties}
     return Delivery(sending.at, action.channel, key.encode(), msgspec.json.encode(event), action.at, complete)

@@ -5,7 +5,8 @@ from itertools import islice, pairwise
 
 import pytest
 
-from pipeline.dev.people import DAY, Action, life, person
+from pipeline.dev.life import Action, life
+from pipeline.dev.people import DAY, person
 
 START = 1_420_416_000_000
 YEARS = [list(life(7, person(7, number, START))) for number in range(1, 201)]
