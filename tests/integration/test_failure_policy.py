@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from pipeline.dev.stack import Stack
 from pipeline.domain import profile
 from tests.harness.application import HOUR, JOURNEY, MINUTE, Application, ago, some_traffic
-from tests.harness.reading import delete_before, last_lane_records, log_ends, read_tables, redis_client
+from tests.harness.reading import Message, delete_before, last_lane_records, log_ends, read_tables, redis_client
 from tests.harness.sending import Sent, fencing_producer
 from tests.harness.waiting import holds_for, until
 from tests.harness.worker_process import WorkerProcess
@@ -51,7 +51,8 @@ class Bad:
     value: bytes | None = None
     topic: str = "raw.web"
     channel: str = "web"
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+    away: bool = False
 
 
 def deep(levels: int) -> bytes:
@@ -77,6 +78,10 @@ BAD = {
     "without-time": Bad("bad_time", {"occurred_at": None}),
     "future": Bad("future", {"occurred_at": ago(-10 * MINUTE)}),
     "300-KiB": Bad("too_large", {"properties": {"text": "x" * 300 * 1024}}),
+    "5-MB-compressed": Bad("too_large", value=b" " * 5_000_000),
+    "heavy-headers": Bad("not_json", value=b"{", headers=(("h", b"h" * 600_000),)),
+    "heavy-headers-away": Bad("too_large", {}, headers=(("h", b"h" * 600_000),), away=True),
+    "null-header": Bad("not_json", value=b"{", headers=(("h", None),)),
     "1000-deep": Bad("too_deep", value=deep(1_000)),
     "another-channel": Bad("channel_mismatch", {"channel": "store"}),
     "no-such-channel": Bad("channel_mismatch", {"channel": "fax"}),
@@ -93,10 +98,15 @@ def bad_record(app: Application, name: str, bad: Bad) -> Sent:
     """The record on lane 0, with a key and a header of its own."""
     value = bad.value
     if bad.fields is not None:
-        valid = {"id": name, "type": "page_viewed", "occurred_at": ago(HOUR), "customer_id": f"bad-{name}"}
+        customer = app.sender.residents(1 if bad.away else 0, f"bad-{name}-", 1)[0]
+        valid = {"id": name, "type": "page_viewed", "occurred_at": ago(HOUR), "customer_id": customer}
         value = json.dumps({k: v for k, v in (valid | bad.fields).items() if v is not None}).encode()
     headers = (("trace", name.encode()), *bad.headers)
     return app.sender.put(Sent(bad.topic, bad.channel, 0, name.encode(), value, headers, dead=bad.reason))
+
+
+def texts(message: Message) -> dict[str, str]:
+    return {name: text.decode() for name, text in message.headers.items() if text is not None}
 
 
 def test_what_is_no_valid_event_is_a_dead_letter_and_the_rest_goes_on(
@@ -110,27 +120,33 @@ def test_what_is_no_valid_event_is_a_dead_letter_and_the_rest_goes_on(
         sent = {name: bad_record(app, name, bad) for name, bad in BAD.items()}
         app.sender.event("web", "odd", "page_scrolled", ago(HOUR))
         app.sender.event("phone", "any", "page_viewed", ago(HOUR), topic="raw.any", channel="phone")
+        marked = app.sender.make("web", "marked", "page_viewed", ago(HOUR), partition=app.sender.elsewhere("marked"))
+        marked.headers = [("null", None), ("journey.hops", b"99"), ("journey.channel", b"fax")]
+        app.sender.put(marked)
         some_traffic(app, "after")
         verdict = app.assert_right(worker)
         letters = {message.key: message for message in app.records("journey.dlq")}
         assert len(letters) == len(BAD) == verdict.dead
         for name, record in sent.items():
             letter = letters[name.encode()]
-            told = {key.removeprefix("__connect.errors."): text.decode() for key, text in letter.headers.items()}
-            assert told["trace"] == name
+            told = {name.removeprefix("__connect.errors."): text for name, text in texts(letter).items()}
             assert told["journey.reason"] == record.dead
             assert told["topic"] == app.settings.topic(record.topic)
             assert (told["partition"], told["offset"]) == ("0", str(record.offset))
             assert (told["stage"], told["exception.class.name"]) == ("INTAKE", "Invalid")
             assert told["exception.message"]
             assert told["journey.appended"] == str(record.appended)
-            if record.dead == "too_large":
+            if "h" in dict(record.headers):
+                heavy = dict(record.headers)["h"] is not None
+                assert (int(told["journey.truncated.headers"]) > 600_000) if heavy else letter.headers["h"] is None
+            assert told.get("trace") == (None if name.startswith("heavy-headers") else name)
+            if len(record.value or b"") > 256 * 1024:
                 assert record.value is not None
                 assert letter.value == record.value[: 64 * 1024]
                 assert told["journey.truncated"] == str(len(record.value))
             else:
                 assert letter.value == record.value
-        assert app.stages("any") == ["seen"]
+        assert app.stages("any") == app.stages("marked") == ["seen"]
         assert app.stages("odd") == []
         unclassified = worker.metric("journey_unclassified_events_total")
         assert unclassified == sum(record.unclassified for record in last_lane_records(app.settings).values()) == 1
@@ -161,8 +177,9 @@ def test_an_event_on_which_the_fold_raises_is_isolated(app: Application) -> None
         assert json.loads(letter.value or b"")["type"] == "boom"
         assert letter.headers["journey.reason"] == b"fold_error"
         assert letter.headers["__connect.errors.stage"] == b"FOLD"
-        assert b"PlantedBug: cannot fold boom" in letter.headers["__connect.errors.exception.stacktrace"]
-        assert b"planted_bugs.py" in letter.headers["__connect.errors.exception.stacktrace"]
+        trace = texts(letter)["__connect.errors.exception.stacktrace"]
+        assert "PlantedBug: cannot fold boom" in trace
+        assert "planted_bugs.py" in trace
     isolated = worker.logged("event.isolated")
     assert len(isolated) == 3
     assert all("raw.web-" in line["at"] and "PlantedBug" in line["why"] for line in isolated)
@@ -309,20 +326,21 @@ def away(hurt: Hurt) -> Iterator[None]:
 
 @contextmanager
 def loading(hurt: Hurt) -> Iterator[None]:
-    """Killed, and so slow to load what it has that it answers LOADING for two seconds."""
+    """Killed, and so slow to load what it has that it answers LOADING until it is told to hurry."""
     others = 1_000
     hurt.command("MSET", *(part for number in range(others) for part in (f"other:{number}", "x" * 200)))
     hurt.command("BGREWRITEAOF")
     until(lambda: hurt.command("INFO", "persistence")["aof_rewrite_in_progress"] == 0, "the rewrite ends")
     hurt.stack.kill_redis()
     # The mapping is read at each start. A key takes so many microseconds, and it answers in between.
-    slow = {"key-load-delay": 2_000_000 // others, "loading-process-events-interval-bytes": 1024}
+    slow = {"key-load-delay": 10_000_000 // others, "loading-process-events-interval-bytes": 1024}
     hurt.stack._redis_props.update(slow)
     starting = threading.Thread(target=hurt.stack.start_redis)
     starting.start()
     try:
         yield
     finally:
+        hurt.command("CONFIG", "SET", "key-load-delay", 0)
         starting.join()
         for name in slow:
             del hurt.stack._redis_props[name]
@@ -402,7 +420,7 @@ def test_a_redis_that_lost_data_is_rebuilt(hurt: Hurt, loss: Callable[[Hurt], No
 
 
 def test_a_broker_that_hangs_dies_and_comes_back_is_waited_for(own_stack: Stack, tmp_path: Path) -> None:
-    with Application(own_stack, tmp_path, "k-") as app:
+    with Application(own_stack, tmp_path, "k-", max_batch_events=200) as app:
         worker = app.worker().until_ready()
         some_traffic(app, "before")
         app.assert_right(worker)
@@ -413,7 +431,13 @@ def test_a_broker_that_hangs_dies_and_comes_back_is_waited_for(own_stack: Stack,
         some_traffic(app, "hung")
         worker.until_ready(MEND_S)
         app.until_accounted(MEND_S)
+        for number in range(20_000):
+            customer, place = f"load{number % 1_000}", number % 2
+            app.sender.event("web", customer, "page_viewed", ago(HOUR) + number, partition=place)
+        app.sender.flush()
+        app.until_at_work(app.accounted(), MEND_S)
         own_stack.kill_kafka()
+        assert app.accounted() < len(app.sender.ledger), "it was in the middle"
         until(lambda: not worker.ready, "it is not ready while Kafka is away", MEND_S)
         assert worker.live
         own_stack.start_kafka()
@@ -545,6 +569,17 @@ def test_input_that_retention_took_unread_waits_for_a_person(app: Application) -
 
 
 # ---- the end
+
+
+def test_a_lane_that_stands_without_a_reason_ends_the_process(stack: Stack, tmp_path: Path, prefix: str) -> None:
+    with Application(stack, tmp_path, prefix, stuck_after_s=3.0) as app:
+        worker = app.worker(planted={"stands": True}).until_ready()
+        some_traffic(app, "stuck")
+        until(lambda: worker.page("/livez")[0] == 503, "/livez fails", MEND_S)
+        assert "has not moved for" in worker.page("/livez")[1].decode()
+        assert worker.ended(MEND_S) not in {0, 2}
+        assert "records to do" in str(worker.until_logged("worker.stuck")["why"])
+        app.assert_right(app.worker().until_ready())
 
 
 def test_sigterm_finishes_what_is_in_flight(stack: Stack, tmp_path: Path, prefix: str) -> None:
