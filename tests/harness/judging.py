@@ -246,7 +246,7 @@ def _totals(
     ):
         if counted != len(said[name]):
             wrong.append(f"{name}: {counted} in the lane records, {len(said[name])} in the topic")
-    reasons = Counter(message.headers["journey.reason"].decode() for message in letters)
+    reasons = Counter((message.headers["journey.reason"] or b"").decode() for message in letters)
     wanted = Counter(sent.dead for sent in ledger if sent.dead is not None)
     if reasons != wanted:
         wrong.append(f"dead letters: {dict(reasons)}, expected {dict(wanted)}")

@@ -1,13 +1,15 @@
 """A worker with bugs planted in its fold: `python -m tests.harness.planted_bugs worker --config FILE`.
 
 PLANTED, a JSON object, says which: `event_raises` (types of events), `time_raises` (customer ids whose timers raise),
-and `version`, under which the program believes to run.
+`stands` (lanes that wait for ever over their first batch), and `version`, under which the program believes to run.
 """
 
+import asyncio
 import json
 import os
 from typing import Any
 
+from pipeline.application.hold import Hold
 from pipeline.cli.main import run
 from pipeline.domain.event import Event
 from pipeline.domain.feed import Feed
@@ -42,6 +44,10 @@ class BuggyFold:
             raise PlantedBug("cannot let time pass")
 
 
+async def stand(*_: object) -> None:
+    await asyncio.Event().wait()
+
+
 def plant(planted: dict[str, Any]) -> None:
     types = frozenset(planted.get("event_raises", ()))
     customers = frozenset(planted.get("time_raises", ()))
@@ -50,6 +56,8 @@ def plant(planted: dict[str, Any]) -> None:
         return BuggyFold(Fold(*arguments), types, customers)
 
     setattr(wiring, "Fold", make)  # noqa: B010 - mypy refuses to assign another class
+    if planted.get("stands"):
+        setattr(Hold, "fold", stand)  # noqa: B010 - likewise
     if version := planted.get("version"):
         setattr(wiring, "__version__", version)  # noqa: B010 - the module only imports the name
 

@@ -28,7 +28,7 @@ class Message:
     appended: int
     key: bytes | None
     value: bytes | None
-    headers: Mapping[str, bytes]
+    headers: Mapping[str, bytes | None]
 
 
 def read_committed(settings: Settings, *topics: str) -> list[Message]:

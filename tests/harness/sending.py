@@ -17,7 +17,7 @@ from pipeline.domain.moments import format_moment
 FLUSH_S = 30.0
 TRANSACTION_S = 20.0
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 
 
 @dataclass(slots=True)
@@ -132,7 +132,9 @@ class Sender:
     @property
     def producer(self) -> Any:
         if self._producer is None:
-            self._producer = Producer({**_common(self.settings), "enable.idempotence": True, "linger.ms": 2})
+            # Compressed, a record may be much larger than a topic's limit; Kafka takes it, so lanes meet it.
+            large = {"message.max.bytes": 20_000_000, "compression.type": "gzip"}
+            self._producer = Producer({**_common(self.settings), **large, "enable.idempotence": True, "linger.ms": 2})
         return self._producer
 
     def _produce(self, producer: Any, sent: Sent) -> None:
