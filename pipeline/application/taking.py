@@ -87,24 +87,26 @@ async def _roll_forward(
 ) -> Standing | None:
     """From the table's own position, inclusive; None if that record is gone or too old, so the whole must be read."""
     record: LaneRecord | None = None
-    position, replayed = seen, 0
+    position, replayed, newest, last = seen, 0, offset, offset
     fields: dict[bytes, bytes | None] = {}
     async for records in changelog.replay(partition, offset, bounds.end):
         for found in records:
             replayed += 1
+            newest = found.offset
             if record is None and (found.offset != offset or found.key != lane_record.KEY or found.timestamp < oldest):
                 return None
             fields[found.key or b""] = found.value
             if found.key == lane_record.KEY:
                 record = decode_lane(found.value or b"")
-                position = place(bounds.topic_id, found.offset)
+                position, last = place(bounds.topic_id, found.offset), found.offset
                 if len(fields) >= CHUNK:
                     await table.apply(position, _write(fields))
                     await table.position()
                     fields = {}
     if record is None:
         return None
-    if any(key != lane_record.KEY for key in fields) or position != seen:
+    _check_end(partition, newest, last)
+    if position != seen:
         await table.apply(position, _write(fields))
     return Standing(record, position, bounds.topic_id, replayed, f"rolled forward from {offset}")
 
@@ -160,10 +162,12 @@ class _Whole:
             if records:
                 newest = records[-1].offset
             yield _write({record.key or b"": record.value for record in records})
-        if newest != self._last:
-            raise Broken(
-                f"the changelog of lane {self._partition} ends at {newest}, its lane record is at {self._last}"
-            )
+        _check_end(self._partition, newest, self._last)
+
+
+def _check_end(partition: int, newest: int, last: int) -> None:
+    if newest != last:
+        raise Broken(f"the changelog of lane {partition} ends at {newest}, its lane record is at {last}")
 
 
 async def _nothing() -> AsyncIterator[TableWrite]:
