@@ -134,7 +134,7 @@ class Hold:
             except TimerRaised as raised:
                 self._forget(effects)
                 parked[raised.key] = str(raised)
-                log.error("timers.parked", lane=self._partition, why=str(raised)[:200])
+                log.error("timers.parked", lane=self._partition, why=_kind(raised))
                 self._count_raise(raised.key, len(batch.arrivals) + effects.due)
 
     async def _fold_once(
@@ -239,7 +239,7 @@ class Hold:
             "event.isolated",
             lane=self._partition,
             at=f"{arrival.source.topic}-{self._partition}@{arrival.record.offset}",
-            why=str(raised)[:200],
+            why=_kind(raised),
         )
         self._count_raise(arrival.key, len(batch.arrivals))
 
@@ -248,3 +248,8 @@ class Hold:
         if reason is not None:
             self._cache.clear()
             raise Tripped(reason)
+
+
+def _kind(raised: Exception) -> str:
+    """What was raised, without its words: they may name a customer, and belong into the dead letter or the profile."""
+    return type(raised.__cause__).__name__
