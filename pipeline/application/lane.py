@@ -153,27 +153,32 @@ class Lane:
     async def _run(self, generation: int) -> None:
         self._generation = generation
         self._progress = self._new_progress()
-        while not self._stopping:
+        doubt: Doubt | None = None
+        while doubt is not None or not self._stopping:
             try:
+                if doubt is not None:
+                    await self._settle(doubt)
+                    doubt = None
+                    continue
                 hold = self._hold or await self._take()
                 if hold is not None:
                     await self._flowing()
                     await self._work(hold)
-            except Doubt as doubt:
-                await self._settle(doubt)
+            except Doubt as found:
+                doubt = found
             except asyncio.CancelledError:
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():
                     await self._drop(Doubt())
                     raise
                 # Nobody cancelled this task: a client library let its own cancellation escape.
-                await self._settle(KafkaDoubt("a client was cancelled from within"))
+                doubt = KafkaDoubt("a client was cancelled from within")
             except Abandoned:
                 await self._drop(Doubt())
                 raise
             except Exception as error:  # a bug of ours in the lane: the state in memory is not to be trusted
                 log.exception("lane.bug", lane=self._partition)
-                await self._settle(KafkaDoubt(f"{type(error).__name__}: {error}"))
+                doubt = KafkaDoubt(f"{type(error).__name__}: {error}")
         self._silence()
         self._set("parked")
 
@@ -248,7 +253,7 @@ class Lane:
         if breaker is not None and (breaker.code != settings.code or breaker.models != self._models):
             log.info("lane.breaker_closed", lane=self._partition, why="another version of the code or of a model")
             record.breaker = None
-        record.models = self._models
+        record.models = {**record.models, **self._models}  # a journey that is left out for a while may come back
         earliest = await table.earliest()
         self._gauge.reset()
         # A changelog that was made anew is another world: neither progress nor the watermark goes over to it.
@@ -310,7 +315,7 @@ class Lane:
         """Forgets everything that is not known to be committed; a doubt about the table leaves the writer its fence."""
         self._hold = None
         taking, self._taking = self._taking, None
-        if taking is not None and not taking.done():
+        if taking is not None:
             taking.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await taking
