@@ -43,7 +43,7 @@ STOP_S = 9.0
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT_BYTES = 32 << 20
 """What glibc may keep for the next buffer; 32 MiB is the most that it takes for the second."""
-GC_THRESHOLDS = (50_000, 20, 50)
+GC_THRESHOLDS = (1_000_000, 20, 50)
 """The collector stays on, for cycles that libraries make, but looks at a batch's objects once, not a hundred times."""
 
 Background = Callable[[LaneSet], Coroutine[Any, Any, None]]
