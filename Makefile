@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint types layers format dev cdnow reset clean lock
+.PHONY: help setup run test lint types layers format dev cdnow bench reset clean lock
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -49,6 +49,9 @@ dev: setup ## Run only Kafka and Redis, in the foreground
 
 cdnow: setup ## Replay 18 months of real purchases through the pipeline
 	@$(BIN)/python -m examples.cdnow $(ARGS)
+
+bench: setup ## Measure what an event costs
+	@$(BIN)/python -m tests.benchmarks.cost $(ARGS)
 
 reset: setup ## Remove what the local Kafka and Redis hold
 	@$(BIN)/journey dev reset
