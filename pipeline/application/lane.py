@@ -84,7 +84,7 @@ class Lane:
         self._generation = -1
         self._seeking: set[str] = set()
         self._full: dict[str, bool] = {}
-        self._missing_since: float | None = None
+        self._missing: dict[str, float] = {}
         self._state: State = "new"
         self._reason = ""
         self._detail = ""
@@ -108,7 +108,10 @@ class Lane:
 
     def lost(self, fetched: Fetched) -> None:
         queue = self._merge.queues.get(fetched.topic)
-        if queue is not None and queue.reached is not None and fetched.end > queue.reached:
+        if queue is None or queue.reached is None:
+            return
+        # Also the one answer after a seek that there is nothing to read: without it the input would be waited for.
+        if fetched.end > queue.reached or (fetched.caught_up and not queue.caught_up):
             self._seeking.add(fetched.topic)
             self._wake.set()
 
@@ -333,6 +336,7 @@ class Lane:
             queue.restart(None)
         self._full.clear()
         self._seeking.clear()
+        self._missing.clear()
 
     async def _pause_all(self) -> None:
         for topic in self._merge.queues:
@@ -373,7 +377,6 @@ class Lane:
                     continue
             elif await self._waited_for_older():
                 continue
-            self._missing_since = None
             self._set("running")
             try:
                 await self._batch(hold)
@@ -436,13 +439,11 @@ class Lane:
         return value is not None and hold.earliest is not None and value >= hold.earliest
 
     async def _waited_for_older(self) -> bool:
-        """Waits a moment, at most `merge_wait` in all, for an input that may have older records than those here."""
-        if not self._merge.missing():
-            return False
+        """Waits a moment for inputs that may have older records than those here; for each at most `merge_wait`, until
+        it is heard from again."""
         now = self._ports.clock.monotonic()
-        if self._missing_since is None:
-            self._missing_since = now
-        if now - self._missing_since >= self._settings.merge_wait:
+        self._missing = {topic: self._missing.get(topic, now) for topic in self._merge.missing()}
+        if all(now - since >= self._settings.merge_wait for since in self._missing.values()):
             return False
         await self._rest(IDLE_CHECK)
         return True

@@ -93,11 +93,13 @@ class Merge:
     def ready(self) -> bool:
         return any(queue.queued for queue in self.queues.values())
 
-    def missing(self) -> bool:
-        """Whether an input has nothing queued although its log may have something older than what the others have."""
-        return any(
-            not queue.queued and queue.reached is not None and not queue.caught_up for queue in self.queues.values()
-        )
+    def missing(self) -> list[str]:
+        """The inputs that have nothing queued although their logs may have something older than what the others have."""
+        return [
+            topic
+            for topic, queue in self.queues.items()
+            if not queue.queued and queue.reached is not None and not queue.caught_up
+        ]
 
     def take(self, most: int) -> list[tuple[Source, Sequence[Record]]]:
         """The next records over all inputs in append-time order, at most `most`, in runs of one input each."""

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.adapters.kafka.sender import home_partition
 from pipeline.application.ports import Fetched
-from tests.fakes.pipeline import PARTITIONS, START, TOPICS, Workers
+from tests.fakes.pipeline import PARTITIONS, SOURCES, START, TOPICS, Workers
 
 HOME = home_partition(b"anna", PARTITIONS)
 
@@ -87,6 +87,43 @@ async def test_a_hole_that_shows_while_another_is_being_mended_is_mended_too(wor
     await workers.settle()
     assert sought == ["raw.web", "raw.store"]
     assert workers.stages() == [("anna", "bought", "entered")]
+
+
+async def test_the_answer_that_there_is_nothing_is_asked_for_again_if_it_got_lost(workers: Workers) -> None:
+    workers.inputs.drop_next(len(SOURCES) * PARTITIONS)
+    workers.run()
+    await workers.settle()
+    lane = workers.lanes[HOME]
+    assert all(queue.caught_up for queue in lane._merge.queues.values())
+    workers.send("anna", "order_placed", START)
+    before = workers.clock.ms
+    await workers.settle()
+    assert workers.stages() == [("anna", "bought", "entered")]
+    assert workers.clock.ms == before
+
+
+async def test_an_input_that_is_not_heard_from_is_waited_for_once(workers: Workers) -> None:
+    workers.run()
+    await workers.settle()
+    lane = workers.lanes[HOME]
+    lane._merge.queues["raw.store"].caught_up = False
+    waits = []
+    for number in range(3):
+        before = workers.clock.ms
+        workers.send("anna", "page_viewed", START + number)
+        for _ in range(6):
+            await workers.settle()
+        assert workers.totals("folded") == number + 1
+        waits.append(workers.clock.ms - before)
+    assert waits == [1000, 0, 0]
+    workers.send("anna", "page_viewed", START, topic="raw.store")
+    await workers.settle()
+    lane._merge.queues["raw.store"].caught_up = False
+    before = workers.clock.ms
+    workers.send("anna", "page_viewed", START + 9)
+    for _ in range(6):
+        await workers.settle()
+    assert workers.clock.ms - before == 1000
 
 
 async def test_what_joins_on_nowhere_is_not_taken(workers: Workers) -> None:
