@@ -94,7 +94,7 @@ class Merge:
         return any(queue.queued for queue in self.queues.values())
 
     def missing(self) -> list[str]:
-        """The inputs that have nothing queued although their logs may have something older than what the others have."""
+        """The inputs that have nothing queued though their logs may have something older than what others have."""
         return [
             topic
             for topic, queue in self.queues.items()
