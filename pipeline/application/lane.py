@@ -85,6 +85,7 @@ class Lane:
         self._seeking: set[str] = set()
         self._full: dict[str, bool] = {}
         self._missing: dict[str, float] = {}
+        self._said_at: dict[str, int] = {}
         self._state: State = "new"
         self._reason = ""
         self._detail = ""
@@ -541,6 +542,7 @@ class Lane:
         hold = self._hold
         raw, holds, events, world = None, "", None, ""
         if hold is not None:
+            self._said_at = dict(hold.record.next)
             world = world_of(self._settings.application, hold.world)
             if hold.record.breaker is None:
                 raw, holds = (
@@ -557,7 +559,9 @@ class Lane:
         hold = self._hold
         if hold is None:
             return
-        self._progress.ticked(ticked_at, offset, ends)
+        # An end before what was read when the tick was sent: another log of that name, of which nothing is read.
+        proving = {topic: end for topic, end in ends.items() if end is not None and end >= self._said_at.get(topic, 0)}
+        self._progress.ticked(ticked_at, offset, proving)
         self._progress.committed(hold.record.next, {})
         lane = str(self._partition)
         for topic, end in ends.items():

@@ -59,6 +59,24 @@ async def test_nothing_of_another_world_is_carried_over(workers: Workers) -> Non
     assert workers.table_equals_changelog()
 
 
+async def test_an_input_that_was_made_anew_proves_nothing(workers: Workers) -> None:
+    workers.run()
+    for number in range(5):
+        workers.send("anna", "page_viewed", START + number)
+    workers.send("anna", "cart_updated", START + 5)
+    await workers.tick()
+    before = workers.clock.ms
+    workers.kafka.delete_topic("raw.web")
+    workers.kafka.create_topic("raw.web", PARTITIONS)
+    workers.send("anna", "order_placed", START + 6)
+    workers.clock.ms = START + 3 * HOUR
+    workers.inputs.deliver = lambda: False  # type: ignore[method-assign]
+    await workers.tick()
+    assert workers.watermark.value is not None
+    assert workers.watermark.value <= before
+    assert workers.feed(TOPICS.signals) == []
+
+
 class Held:
     """Holds every call of one kind up, and counts them."""
 
