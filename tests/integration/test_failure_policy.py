@@ -237,7 +237,7 @@ def test_the_breaker_stops_one_lane_until_a_person_resumes_it(app: Application) 
     opened = worker.until_logged("lane.breaker_open", lane=0)
     assert "the fold raised" in opened["why"]
     assert opened["mend"] == "journey lane resume --lane 0"
-    assert worker.waits() == {"lane 0": "breaker"}
+    until(lambda: worker.waits() == {"lane 0": "breaker"}, "only lane 0 stands", MEND_S)
     assert worker.live
     assert worker.metric("journey_breaker_open", lane="0") == 1
     other = app.sender.residents(1, "other", 1)[0]
@@ -254,7 +254,7 @@ def test_the_breaker_stops_one_lane_until_a_person_resumes_it(app: Application) 
     # The same version stands where the last one stood, whether or not it would fail as well.
     worker = app.worker()
     worker.until_waits("breaker", MEND_S)
-    assert worker.waits() == {"lane 0": "breaker"}
+    until(lambda: worker.waits() == {"lane 0": "breaker"}, "only lane 0 stands", MEND_S)
     assert order(app, "resume", "--lane", "0", "--reason", "mended by a person").returncode == 0
     worker.until_logged("lane.resumed", lane=0, why="mended by a person")
     worker.until_ready()
