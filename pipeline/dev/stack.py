@@ -36,6 +36,7 @@ Which = Literal["kafka", "redis"]
 
 _ROOM = 300_000_000
 _REAPING_S, _STARTING_S = 12.0, 1.0
+_PAUSING_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +171,12 @@ class Stack:
         self._start_again("redis")
 
     def pause(self, which: Which) -> None:
-        """SIGSTOP: connections stay open and nothing answers."""
-        self._server(which).signal(signals.SIGSTOP)
+        """SIGSTOP: connections stay open and nothing answers. Returns once every thread of the server stands."""
+        server = self._server(which)
+        server.signal(signals.SIGSTOP)
+        deadline = time.monotonic() + _PAUSING_S
+        while not _stands(server.pid) and time.monotonic() < deadline:
+            time.sleep(0.005)
 
     def resume(self, which: Which) -> None:
         self._server(which).signal(signals.SIGCONT)
@@ -299,6 +304,15 @@ def _read_addresses(directory: Path) -> Addresses | None:
     with contextlib.suppress(OSError, ValueError, TypeError):
         return Addresses(**json.loads((directory / _ADDRESSES).read_text()))
     return None
+
+
+def _stands(process: int) -> bool:
+    """Whether no thread of a paused process runs any more; where /proc does not tell, it is taken to stand."""
+    states = []
+    for stat in Path(f"/proc/{process}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):
+            states.append(stat.read_text().rpartition(")")[2].split()[0])
+    return all(state in "tTZX" for state in states)
 
 
 def _alive(process: int) -> bool:
