@@ -50,8 +50,8 @@ dev: setup ## Run only Kafka and Redis, in the foreground
 cdnow: setup ## Replay 18 months of real purchases through the pipeline
 	@$(BIN)/python -m examples.cdnow $(ARGS)
 
-bench: setup ## Measure what an event costs
-	@$(BIN)/python -m tests.benchmarks.cost $(ARGS)
+bench: setup ## Measure what an event costs (ARGS="cost --pairs 1")
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 reset: setup ## Remove what the local Kafka and Redis hold
 	@$(BIN)/journey dev reset

@@ -1,72 +1,86 @@
-"""The common work by which stream processors are compared: its events, and a fold of ten lines that says what is right.
+"""The common work by which stream processors are compared: its events. What is right is in `oracle`.
 
-Customers of skewed activity over 180 days; about 2 % of the events come twice. The rules are those of examples/work.
+Customers of skewed activity over 180 days; about 2 % of the events come twice, the second time with fewer than 16 other
+events of that customer in between. The rules are those of examples/work.
 """
 
 import heapq
 import json
 import random
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import accumulate
 from pathlib import Path
+from typing import Final
 
-START_MS = 1_735_689_600_000
-SPAN_MS = 180 * 86_400_000
-SILENCE_MS = 30 * 86_400_000
-REPEATED = 0.02
-REPEATED_WITHIN = 0.01
+TOPIC: Final = "work.events"
+LANES: Final = 4
+START_MS: Final = 1_735_689_600_000
+SPAN_MS: Final = 180 * 86_400_000
+REPEATED: Final = 0.0204
+REPEATED_WITHIN: Final = 0.01
 """The second copy of an event comes at most so large a share of all events later."""
+REMEMBERED: Final = 15
+"""And only while so many events of the customer, or fewer, have followed the first."""
 
-KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
-    "page_viewed": (20, ("web",)),
-    "ad_clicked": (8, ("web", "social")),
-    "email_opened": (12, ("email",)),
-    "email_clicked": (4, ("email",)),
-    "post_liked": (10, ("social",)),
-    "product_viewed": (18, ("web", "web", "store")),
-    "cart_added": (6, ("web",)),
-    "order_placed": (6, ("web", "store", "phone")),
-    "call_answered": (4, ("phone",)),
-    "store_visited": (6, ("store",)),
-    "review_written": (2, ("web", "social")),
-    "referral_sent": (1, ("email", "social")),
-    "support_requested": (4, ("phone", "email", "web")),
+SITE, APP = ("web", "site"), ("web", "mobile-app")
+KINDS: Final[dict[str, tuple[int, tuple[tuple[str, str], ...]]]] = {
+    "page_viewed": (20, (SITE, SITE, APP)),
+    "ad_clicked": (8, (("web", "ad-network"), ("social", "ad-network"))),
+    "email_opened": (12, (("email", "mailer"),)),
+    "email_clicked": (4, (("email", "mailer"),)),
+    "post_liked": (10, (("social", "social-hub"),)),
+    "product_viewed": (18, (SITE, APP, ("store", "kiosk"))),
+    "cart_added": (6, (SITE, APP)),
+    "order_placed": (6, (SITE, ("store", "pos"), ("phone", "call-center"))),
+    "call_answered": (4, (("phone", "call-center"),)),
+    "store_visited": (6, (("store", "pos"),)),
+    "review_written": (2, (SITE, ("social", "social-hub"))),
+    "referral_sent": (1, (("email", "mailer"), ("social", "social-hub"))),
+    "support_requested": (4, (("phone", "call-center"), ("email", "helpdesk"), ("web", "helpdesk"))),
 }
-"""Event type: weight, and the channels it comes by."""
+"""Event type: weight, and the channels and sources it comes by."""
+
+CAMPAIGNS: Final = ("spring-launch", "summer-sale", "back-to-school", "black-friday", "loyalty-club")
 
 
 def events(count: int, customers: int, seed: int = 1) -> Iterator[tuple[str, bytes]]:
     """(customer, event as JSON) in the order of sending; the same arguments give the same bytes."""
     chance = random.Random(seed)
+    by_activity = list(accumulate((rank + customers / 2000) ** -0.6 for rank in range(1, customers + 1)))
     names = [f"c{number:07d}" for number in range(customers)]
     chance.shuffle(names)
-    by_activity = list(accumulate((rank + customers / 2000) ** -0.6 for rank in range(1, customers + 1)))
     kinds, by_weight = list(KINDS), list(accumulate(weight for weight, _ in KINDS.values()))
-    again: list[tuple[int, int, str, bytes]] = []
-    for number in range(count):
+    sent: Counter[str] = Counter()
+    again: list[tuple[int, int, str, int, bytes]] = []
+    number = 0
+    while number < count:
         if again and again[0][0] <= number:
-            yield heapq.heappop(again)[2:]
+            _, _, customer, place, value = heapq.heappop(again)
+            if sent[customer] - place < REMEMBERED:
+                yield customer, value
+                number += 1
             continue
         customer = chance.choices(names, cum_weights=by_activity)[0]
         kind = chance.choices(kinds, cum_weights=by_weight)[0]
-        at = START_MS + int((number + chance.random()) * SPAN_MS / count)
-        value = json.dumps(
-            {
-                "id": f"{chance.getrandbits(144):036x}",
-                "type": kind,
-                "channel": chance.choice(KINDS[kind][1]),
-                "source": "site",
-                "customer_id": customer,
-                "occurred_at": datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
-                "properties": {"sku": f"SKU-{chance.randrange(99999):05d}", "campaign": "spring-launch", "value": 19.9},
-            },
-            separators=(",", ":"),
-        ).encode()
+        value = _event(chance, customer, kind, number, count)
+        sent[customer] += 1
         yield customer, value
+        number += 1
         if chance.random() < REPEATED:
-            due = number + chance.randrange(2, max(3, int(count * REPEATED_WITHIN)))
-            heapq.heappush(again, (due, number, customer, value))
+            due = number + chance.randrange(max(2, int(count * REPEATED_WITHIN)))
+            heapq.heappush(again, (due, number, customer, sent[customer], value))
+
+
+def as_json(name: str, kind: str, place: tuple[str, str], customer: str, at: int, properties: str) -> bytes:
+    """An event as it is sent; `place` is its channel and source, `at` in ms."""
+    channel, source = place
+    moment = datetime.fromtimestamp(at // 1000, UTC)
+    return (
+        f'{{"id":"{name}","type":"{kind}","channel":"{channel}","source":"{source}","customer_id":"{customer}",'
+        f'"occurred_at":"{moment:%Y-%m-%dT%H:%M:%S}.{at % 1000:03d}Z","properties":{properties}}}'
+    ).encode()
 
 
 def read(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -76,39 +90,17 @@ def read(path: Path) -> Iterator[tuple[str, bytes]]:
             yield json.loads(line)["customer_id"], line.rstrip(b"\n")
 
 
-def transitions(work: Iterable[tuple[str, bytes]]) -> int:
-    """How many stage changes the work has."""
-    found = 0
-    stages: dict[str, tuple[str, int, int]] = {}
-    seen: set[str] = set()
-    for customer, value in work:
-        event = json.loads(value)
-        if event["id"] in seen:
-            continue
-        seen.add(event["id"])
-        at = int(datetime.fromisoformat(event["occurred_at"]).timestamp() * 1000 + 0.5)
-        stage, views, last = stages.get(customer, ("", 0, at))
-        if stage in ("purchase", "retention", "advocacy") and at - last > SILENCE_MS:
-            stage, views, found = "lapsed", 0, found + 1
-        views += event["type"] == "product_viewed"
-        to = _next(stage, event["type"], views)
-        if to:
-            stage, views, found = to, 0, found + 1
-        stages[customer] = (stage, views, at)
-    return found
-
-
-def _next(stage: str, kind: str, views: int) -> str:
-    if kind == "order_placed" and stage in ("", "awareness", "consideration", "lapsed"):
-        return "purchase"
-    if stage == "":
-        return "awareness"
-    if stage == "awareness" and (kind in ("cart_added", "email_clicked") or views >= 3):
-        return "consideration"
-    if stage == "lapsed":
-        return "consideration"
-    if stage == "purchase" and kind in ("order_placed", "support_requested"):
-        return "retention"
-    if stage in ("purchase", "retention") and kind in ("referral_sent", "review_written"):
-        return "advocacy"
-    return ""
+def _event(chance: random.Random, customer: str, kind: str, number: int, count: int) -> bytes:
+    place = chance.choice(KINDS[kind][1])
+    name = f"{chance.getrandbits(128):032x}"
+    at = START_MS + int((number + chance.random()) * SPAN_MS / count)
+    sku, campaign = chance.randrange(10_000, 99_999), chance.choice(CAMPAIGNS)
+    value = chance.randrange(100, 99_999) / 100
+    return as_json(
+        f"{name[:8]}-{name[8:12]}-{name[12:16]}-{name[16:20]}-{name[20:]}",
+        kind,
+        place,
+        customer,
+        at,
+        f'{{"sku":"SKU-{sku}","campaign":"{campaign}","value":{value:.2f}}}',
+    )

@@ -1,0 +1,133 @@
+"""What is measured, as lines for machines, each with the circumstances under which it came to be."""
+
+import os
+import platform
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tests.benchmarks.systems.system import BUILT, ROOT
+
+RESULTS: Final = BUILT / "results.jsonl"
+"""Where runs are collected until they are published in docs/benchmarks."""
+
+
+class Circumstances(msgspec.Struct, frozen=True):
+    """Of one call of the benchmark. `commit` ends in `+` where files differ from it; `session` names the call."""
+
+    session: str
+    at: str
+    commit: str
+    machine: str
+    cores: int
+    memory_gb: float
+    system: str
+    python: str
+    kafka: str
+    redis: str
+    java: str
+
+
+class Cost(msgspec.Struct, frozen=True, tag="cost"):
+    """One run of one system over the whole work; CPU is user + system in µs an event.
+
+    `second_half_…` is from the first look at which half of the events are done. `worker` is the system's own
+    processes, whatever the system; `redis` is 0 where it uses none. Sizes in MB of 2^20 bytes.
+    """
+
+    system: str
+    version: str
+    round: int
+    events: int
+    customers: int
+    lanes: int
+    transitions: int
+    correct: bool
+    seconds: float
+    events_per_second: float
+    second_half_events_per_second: float
+    worker_us: float
+    redis_us: float
+    broker_us: float
+    second_half_worker_us: float
+    second_half_redis_us: float
+    second_half_broker_us: float
+    peak_mb: float
+    load_average: float
+    events_per_transaction: float | None = None
+    redis_peak_mb: float | None = None
+
+
+Figure = Cost
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of the results file."""
+
+    figure: Figure
+    circumstances: Circumstances
+
+
+def circumstances(redis_version: str) -> Circumstances:
+    """Those of this call, now."""
+    now = time.gmtime()
+    return Circumstances(
+        session=time.strftime("%Y%m%dT%H%M%SZ", now),
+        at=time.strftime("%Y-%m-%dT%H:%M:%SZ", now),
+        commit=_commit(),
+        machine=_processor(),
+        cores=os.cpu_count() or 0,
+        memory_gb=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        system=f"{platform.system()} {platform.release()}",
+        python=platform.python_version(),
+        kafka=_kafka_version(),
+        redis=redis_version,
+        java=_java_version(),
+    )
+
+
+def append(path: Path, line: Line) -> None:
+    """Adds a line; the file and its folder are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as lines:
+        lines.write(msgspec.json.encode(line) + b"\n")
+
+
+def read(path: Path) -> Iterator[Line]:
+    """All lines; msgspec.ValidationError on one that is none."""
+    decode = msgspec.json.Decoder(Line).decode
+    return (decode(line) for line in path.read_bytes().splitlines())
+
+
+def _commit() -> str:
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no")
+    return (git("rev-parse", "--short=10", "HEAD") or "unknown") + ("+" if changed else "")
+
+
+def _processor() -> str:
+    found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return found[1] if found else platform.machine()
+
+
+def _kafka_version() -> str:
+    lock = (ROOT / "pipeline/dev/kafka-jars.lock").read_text()
+    found = re.search(r"kafka-clients:(\S+)", lock)
+    return found[1] if found else "unknown"
+
+
+def _java_version() -> str:
+    """Of the Java on the PATH, which runs Kafka Streams; the broker has its own."""
+    try:
+        done = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "none"
+    found = re.search(r'version "([^"]+)"', done.stderr)
+    return found[1] if found else "unknown"

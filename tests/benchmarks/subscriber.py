@@ -1,0 +1,107 @@
+"""What anybody who subscribes to an output can read: committed transitions as they become readable."""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+
+from tests.benchmarks.oracle import Transition
+
+AT_ONCE = 5_000
+END_S = 30.0
+
+
+class Subscriber:
+    """Reads an output with read_committed and tells by the transitions how far the input has been processed.
+
+    `places` is where the event of each transition lies, as `Work.places` has it.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: str,
+        lanes: int,
+        read: Callable[[bytes], Transition],
+        places: Mapping[tuple[str, int], tuple[int, int]],
+    ) -> None:
+        self.found: list[Transition] = []
+        """In log order in each partition."""
+        self._read = read
+        self._places = places
+        self._missing = len(places)
+        self._seen: set[tuple[str, int]] = set()
+        self._ends: dict[int, int] = {}
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": f"subscriber-{uuid.uuid4().hex}",
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": 50,
+            }
+        )
+        self._partitions = [TopicPartition(topic, lane, OFFSET_BEGINNING) for lane in range(lanes)]
+        self._consumer.assign(self._partitions)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every transition that is wanted has been read."""
+        return len(self._seen) >= self._missing
+
+    @property
+    def events(self) -> int:
+        """So many events of the input have been processed at least."""
+        return sum(self._ends.values())
+
+    def poll(self, wait_s: float = 0.1) -> bool:
+        """Reads all that is readable now, waiting so long for the first; whether there was anything."""
+        any_read = False
+        while True:
+            read, _ = self._consume(wait_s)
+            any_read = any_read or read > 0
+            if read < AT_ONCE:
+                return any_read
+
+    def drain(self) -> None:
+        """Reads on to the end of what is committed: what was published beyond what is wanted."""
+        reached = self._consumer.position(self._partitions)
+        for place in reached:
+            place.offset = max(place.offset, OFFSET_BEGINNING)
+        self._consumer.assign(reached)
+        left = {place.partition for place in reached}
+        deadline = time.monotonic() + END_S
+        while left:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"the end of partitions {sorted(left)} of the output cannot be read")
+            left -= self._consume(0.1)[1]
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _consume(self, wait_s: float) -> tuple[int, set[int]]:
+        """How many records were read, and the partitions whose end was reached."""
+        messages = self._consumer.consume(AT_ONCE, wait_s)
+        ended: set[int] = set()
+        for message in messages:
+            error = message.error()
+            if error is None:
+                self._take(self._read(message.value() or b""))
+            elif error.code() == KafkaError._PARTITION_EOF:
+                ended.add(message.partition())
+            else:
+                raise SystemExit(f"the output cannot be read: {error}")
+        return len(messages) - len(ended), ended
+
+    def _take(self, transition: Transition) -> None:
+        self.found.append(transition)
+        place = (transition.customer, transition.seq)
+        where = self._places.get(place)
+        if where is None or place in self._seen:
+            return
+        self._seen.add(place)
+        partition, end = where
+        if end > self._ends.get(partition, 0):
+            self._ends[partition] = end

@@ -1,0 +1,1 @@
+"""The stream processors that do the common work, each behind the same few lines."""
