@@ -1,5 +1,5 @@
 # Each target is a line or two that calls a tool a person could call as well.
-# Variables: PYTHON=python3.12  VENV=.venv  ARGS="..." (for run, test, cdnow and dev)
+# Variables: PYTHON=python3.12  VENV=.venv  ARGS="..." (for run, test, cdnow, chaos and dev)
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint types layers format dev cdnow bench reset clean lock
+.PHONY: help setup run test lint types layers format dev cdnow bench chaos reset clean lock
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -52,6 +52,9 @@ cdnow: setup ## Replay 18 months of real purchases through the pipeline
 
 bench: setup ## Measure what an event costs (ARGS="cost --pairs 1")
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+chaos: setup ## Hurt a real pipeline at random for ten minutes, and judge what is left
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 reset: setup ## Remove what the local Kafka and Redis hold
 	@$(BIN)/journey dev reset

@@ -177,6 +177,11 @@ class _Expected:
         return wanted
 
 
+def accepted_acts(settings: Settings, ledger: Sequence[Sent]) -> Mapping[str, Sequence[Act]]:
+    """By customer the acts of the ledger that count, in the order in which they are folded."""
+    return _Expected(settings, ledger, None, frozenset()).acts
+
+
 def read_models(settings: Settings) -> tuple[Sequence[Row], Sequence[Journey]]:
     """The touch table and the journeys of the settings, as the checker reads them."""
     grace = settings.grace if settings.clock == "live" else {}

@@ -184,11 +184,13 @@ class Transaction:
             self._open = False
 
 
-def fencing_producer(settings: Settings, transactional_id: str) -> Any:
-    """A transactional producer, whose start has fenced every other one of this id."""
-    producer = Producer(
-        {**_common(settings), "transactional.id": transactional_id, "transaction.timeout.ms": 60_000, "linger.ms": 0}
-    )
+def fencing_producer(settings: Settings, transactional_id: str, timeout_ms: int = 60_000) -> Any:
+    """A transactional producer, whose start has fenced every other one of this id.
+
+    Kafka aborts what it leaves open for longer than `timeout_ms`.
+    """
+    own = {"transactional.id": transactional_id, "transaction.timeout.ms": timeout_ms, "linger.ms": 0}
+    producer = Producer({**_common(settings), **own})
     producer.init_transactions(TRANSACTION_S)
     return producer
 

@@ -48,7 +48,13 @@ class WorkerProcess:
         assert self._process is None or self._process.poll() is not None, f"{self.name} runs already"
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self._command,
+                cwd=ROOT,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for whoever started it
             )
         return self
 

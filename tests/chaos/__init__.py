@@ -1,0 +1,1 @@
+"""Everything that can be done to a running pipeline, done at random and for as long as wanted: `make chaos`."""
