@@ -2,23 +2,30 @@
 
 import logging
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import redis
 import typer
 from rich.console import Console
 
 from pipeline.dev.stack import Stack
-from tests.benchmarks import common_work, cost, results, tables
-from tests.benchmarks.results import RESULTS, Circumstances, Cost, Figure, Line
+from tests.benchmarks import common_work, cost, growth, latency, results, tables
+from tests.benchmarks.results import RESULTS, Circumstances, Cost, Figure, Growth, Latency, Line, Rebuild
 from tests.benchmarks.systems.known import SYSTEMS, available
+from tests.benchmarks.systems.system import System
 
 logging.getLogger("aiokafka").setLevel(logging.ERROR)  # it tells of every retry of a new topic
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console(width=140)
 
+F = TypeVar("F", bound=Figure)
+Pairs = Annotated[int, typer.Option(min=1, help="Rounds; in each every system runs once, in turn.")]
+Systems = Annotated[str, typer.Option(help=f"Which to run, with commas between: {', '.join(SYSTEMS)}.")]
 Results = Annotated[Path, typer.Option(help="The file that lines for machines are added to.")]
 
 
@@ -29,32 +36,124 @@ def benchmarks() -> None:
 
 @app.command("cost")
 def cost_command(
-    pairs: Annotated[int, typer.Option(min=1, help="Rounds; in each every system runs once, in turn.")] = 3,
+    pairs: Pairs = 3,
     events: Annotated[int, typer.Option(min=1_000, help="Events; a tenth as many customers.")] = 1_000_000,
-    systems: Annotated[
-        str, typer.Option(help=f"Which to run, with commas between: {', '.join(SYSTEMS)}.")
-    ] = "worker,kafka-streams",
+    systems: Systems = "worker,kafka-streams",
     results_file: Results = RESULTS,
 ) -> None:
     """CPU an event, events a second, memory; each output is judged by the oracle."""
-    names = systems.split(",")
-    unknown = [name for name in names if name not in SYSTEMS]
-    if unknown:
-        raise typer.BadParameter(f"no system {', '.join(unknown)}; there are {', '.join(SYSTEMS)}")
-    ready, absent = available(names)
-    for line in absent:
-        console.print(line, style="yellow")
-    with console.status("making the work") as status:
+    ready = _available(systems)
+    with _bench(results_file) as bench:
+        bench.say("making the work")
         work = cost.make_work(common_work.events(events, max(1, events // 10)))
-        with Stack(heap_mb=512) as stack, tempfile.TemporaryDirectory() as directory:
-            around = _circumstances(stack)
-            found: list[Cost] = []
-            for figure in cost.rounds(stack, ready, work, pairs, Path(directory), status.update):
-                found.append(figure)
-                _keep(results_file, around, figure)
+        for figure in cost.rounds(bench.stack, ready, work, pairs, bench.directory, bench.say):
+            bench.keep(figure)
+        found = bench.found(Cost)
     console.print(tables.cost_table(found))
     if ratios := tables.ratio_table(found):
         console.print(ratios)
+
+
+@app.command("latency")
+def latency_command(
+    pairs: Pairs = 1,
+    rate: Annotated[float, typer.Option(min=1, help="Events a second.")] = 2_000.0,
+    lanes: Annotated[int, typer.Option(min=1, help="Lanes, all of one worker.")] = 12,
+    warm_s: Annotated[
+        float, typer.Option(min=0, help="Seconds from the first transition on that do not count.")
+    ] = 15.0,
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds that count.")] = 30.0,
+    systems: Systems = "worker,kafka-streams",
+    results_file: Results = RESULTS,
+) -> None:
+    """From the sending of an event to its transition at a subscriber: p50, p90, p99."""
+    ready = _available(systems)
+    course = latency.Course(rate, lanes, warm_s, seconds)
+    with _bench(results_file) as bench:
+        for number in range(pairs):
+            for system in ready:
+                bench.keep(latency.measure(bench.stack, system, course, bench.directory, number, bench.say))
+        found = bench.found(Latency)
+    console.print(tables.latency_table(found))
+
+
+@app.command("growth")
+def growth_command(
+    customers: Annotated[str, typer.Option(help="Numbers of customers, with commas between.")] = "10000,100000,1000000",
+    events: Annotated[int, typer.Option(min=1_000, help="Events that count, once all customers are known.")] = 400_000,
+    results_file: Results = RESULTS,
+) -> None:
+    """What an event costs and a customer takes up, from few customers to many."""
+    with _bench(results_file) as bench:
+        for number in (int(each) for each in customers.split(",")):
+            bench.keep(growth.measure(bench.stack, growth.Size(number, events), bench.directory, bench.say))
+        found = bench.found(Growth)
+    console.print(tables.growth_table(found))
+
+
+@app.command("rebuild")
+def rebuild_command(
+    customers: Annotated[int, typer.Option(min=100, help="Profiles that are rebuilt.")] = 200_000,
+    results_file: Results = RESULTS,
+) -> None:
+    """How fast the tables are rebuilt after Redis has lost all."""
+    with _bench(results_file) as bench:
+        size = growth.Size(customers, customers)
+        bench.keep(growth.measure_rebuild(bench.stack, size, bench.directory, bench.say))
+        found = bench.found(Rebuild)
+    console.print(tables.rebuild_table(found))
+
+
+@app.command("all")
+def all_command(results_file: Results = RESULTS) -> None:
+    """Every figure with the usual sizes: 10 to 15 minutes on a quiet machine with two cores."""
+    cost_command(systems="worker,kafka-streams,quix-streams,stock-faust", results_file=results_file)
+    latency_command(results_file=results_file)
+    rebuild_command(results_file=results_file)
+    growth_command(results_file=results_file)
+
+
+def _available(names: str) -> Sequence[System]:
+    """The systems that can be had; says which cannot. BadParameter on an unknown name."""
+    unknown = [name for name in names.split(",") if name not in SYSTEMS]
+    if unknown:
+        raise typer.BadParameter(f"no system {', '.join(unknown)}; there are {', '.join(SYSTEMS)}")
+    with console.status("preparing what is measured"):
+        ready, absent = available(names.split(","))
+    for line in absent:
+        console.print(line, style="yellow")
+    if not ready:
+        raise SystemExit("nothing to measure")
+    return ready
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One call: its stack, a directory that is removed, and what has been measured."""
+
+    stack: Stack
+    directory: Path
+    say: Callable[[str], None]
+    results_file: Path
+    circumstances: Circumstances
+    figures: list[Figure] = field(default_factory=list)
+
+    def keep(self, figure: Figure) -> None:
+        self.figures.append(figure)
+        results.append(self.results_file, Line(figure, self.circumstances))
+
+    def found(self, kind: type[F]) -> list[F]:
+        return [figure for figure in self.figures if isinstance(figure, kind)]
+
+
+@contextmanager
+def _bench(results_file: Path) -> Iterator[Bench]:
+    with (
+        console.status("starting Kafka and Redis") as status,
+        Stack(heap_mb=512) as stack,
+        tempfile.TemporaryDirectory(prefix="benchmark-") as directory,
+    ):
+        yield Bench(stack, Path(directory), status.update, results_file, _circumstances(stack))
 
 
 def _circumstances(stack: Stack) -> Circumstances:
@@ -62,10 +161,6 @@ def _circumstances(stack: Stack) -> Circumstances:
     assert isinstance(info, dict)
     name = "Valkey" if "valkey_version" in info else "Redis"
     return results.circumstances(f"{name} {info.get('valkey_version', info['redis_version'])}")
-
-
-def _keep(path: Path, around: Circumstances, figure: Figure) -> None:
-    results.append(path, Line(figure, around))
 
 
 if __name__ == "__main__":

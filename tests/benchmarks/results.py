@@ -63,7 +63,63 @@ class Cost(msgspec.Struct, frozen=True, tag="cost"):
     redis_peak_mb: float | None = None
 
 
-Figure = Cost
+class Latency(msgspec.Struct, frozen=True, tag="latency"):
+    """From the sending of an event to its transition in a subscriber's hands, in ms; CPU in µs an event meanwhile."""
+
+    system: str
+    version: str
+    round: int
+    asked_per_second: float
+    sent_per_second: float
+    lanes: int
+    seconds: float
+    transitions: int
+    correct: bool
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    max_ms: float
+    worker_us: float
+    redis_us: float
+    broker_us: float
+    load_average: float
+    events_per_transaction: float | None = None
+
+
+class Growth(msgspec.Struct, frozen=True, tag="growth"):
+    """The worker with so many customers, each known before: CPU in µs an event, MB of 2^20 bytes, bytes a customer."""
+
+    customers: int
+    events: int
+    lanes: int
+    correct: bool
+    worker_us: float
+    redis_us: float
+    broker_us: float
+    events_per_second: float
+    peak_mb: float
+    redis_mb: float
+    redis_bytes_mean: float
+    redis_bytes_median: float
+    load_average: float
+    events_per_transaction: float | None = None
+
+
+class Rebuild(msgspec.Struct, frozen=True, tag="rebuild"):
+    """All lanes' tables out of the changelog: CPU in µs a profile; a core second is one of the worker or of Redis."""
+
+    profiles: int
+    lanes: int
+    seconds: float
+    worker_us: float
+    redis_us: float
+    broker_us: float
+    profiles_per_second: float
+    profiles_per_core_second: float
+    load_average: float
+
+
+Figure = Cost | Latency | Growth | Rebuild
 
 
 class Line(msgspec.Struct, frozen=True):

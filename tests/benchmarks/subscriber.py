@@ -13,9 +13,10 @@ END_S = 30.0
 
 
 class Subscriber:
-    """Reads an output with read_committed and tells by the transitions how far the input has been processed.
+    """Reads an output with read_committed.
 
-    `places` is where the event of each transition lies, as `Work.places` has it.
+    With `places`, where the event of each transition lies as `Work.places` has it, it tells by the transitions how far
+    the input has been processed.
     """
 
     def __init__(
@@ -24,18 +25,20 @@ class Subscriber:
         topic: str,
         lanes: int,
         read: Callable[[bytes], Transition],
-        places: Mapping[tuple[str, int], tuple[int, int]],
+        places: Mapping[tuple[str, int], tuple[int, int]] | None = None,
     ) -> None:
         self.found: list[Transition] = []
         """In log order in each partition."""
+        self.times: list[float] = []
+        """When each of them was read, in seconds of the wall clock."""
         self._read = read
-        self._places = places
-        self._missing = len(places)
+        self._places = places or {}
         self._seen: set[tuple[str, int]] = set()
         self._ends: dict[int, int] = {}
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap,
+                "log_level": 0,
                 "group.id": f"subscriber-{uuid.uuid4().hex}",
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
@@ -49,7 +52,7 @@ class Subscriber:
     @property
     def complete(self) -> bool:
         """Whether every transition that is wanted has been read."""
-        return len(self._seen) >= self._missing
+        return len(self._seen) >= len(self._places)
 
     @property
     def events(self) -> int:
@@ -64,6 +67,12 @@ class Subscriber:
             any_read = any_read or read > 0
             if read < AT_ONCE:
                 return any_read
+
+    def read_for(self, seconds: float) -> None:
+        """Reads each record as soon as it is readable, for so long."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._consume(min(left, 0.1), at_most=1)
 
     def drain(self) -> None:
         """Reads on to the end of what is committed: what was published beyond what is wanted."""
@@ -81,9 +90,9 @@ class Subscriber:
     def close(self) -> None:
         self._consumer.close()
 
-    def _consume(self, wait_s: float) -> tuple[int, set[int]]:
+    def _consume(self, wait_s: float, at_most: int = AT_ONCE) -> tuple[int, set[int]]:
         """How many records were read, and the partitions whose end was reached."""
-        messages = self._consumer.consume(AT_ONCE, wait_s)
+        messages = self._consumer.consume(at_most, wait_s)
         ended: set[int] = set()
         for message in messages:
             error = message.error()
@@ -97,6 +106,7 @@ class Subscriber:
 
     def _take(self, transition: Transition) -> None:
         self.found.append(transition)
+        self.times.append(time.time())
         place = (transition.customer, transition.seq)
         where = self._places.get(place)
         if where is None or place in self._seen:

@@ -5,7 +5,7 @@ from statistics import median
 
 from rich.table import Table
 
-from tests.benchmarks.results import Cost
+from tests.benchmarks.results import Cost, Growth, Latency, Rebuild
 
 BESIDE = "kafka-streams"
 
@@ -53,6 +53,82 @@ def ratio_table(costs: Sequence[Cost], beside: str = BESIDE) -> Table | None:
         second = [second_half_us(one) / second_half_us(other) for one, other in pairs]
         if pairs:
             table.add_row(name, _list(whole), f"{median(whole):.2f}", _list(second), f"{median(second):.2f}")
+    return table
+
+
+def latency_table(latencies: Sequence[Latency]) -> Table:
+    """One row a run."""
+    first = latencies[0]
+    table = Table(
+        title=f"ms from sending to a subscriber, {first.asked_per_second:,.0f} events/s over {first.lanes} lanes",
+        caption="CPU in µs an event (worker + Redis); every transition was right",
+    )
+    table.add_column("system")
+    for name in ("p50", "p90", "p99", "most", "CPU", "broker", "transitions", "events a transaction", "sent/s", "load"):
+        table.add_column(name, justify="right")
+    for latency in latencies:
+        table.add_row(
+            latency.system,
+            *(f"{each:.1f}" for each in (latency.p50_ms, latency.p90_ms, latency.p99_ms, latency.max_ms)),
+            _sum(latency.worker_us, latency.redis_us),
+            f"{latency.broker_us:.1f}",
+            f"{latency.transitions:,}",
+            f"{latency.events_per_transaction:,.0f}" if latency.events_per_transaction else "",
+            f"{latency.sent_per_second:,.0f}",
+            f"{latency.load_average:.1f}",
+        )
+    return table
+
+
+def growth_table(growths: Sequence[Growth]) -> Table:
+    """One row a number of customers."""
+    table = Table(
+        title="the worker by its number of customers; all of them known before",
+        caption="CPU in µs an event (worker + Redis)",
+    )
+    for name in (
+        "customers",
+        "CPU",
+        "broker",
+        "events/s",
+        "events a transaction",
+        "peak MB",
+        "Redis MB",
+        "Redis bytes a customer, mean",
+        "median",
+        "load",
+    ):
+        table.add_column(name, justify="right")
+    for growth in growths:
+        table.add_row(
+            f"{growth.customers:,}",
+            _sum(growth.worker_us, growth.redis_us),
+            f"{growth.broker_us:.1f}",
+            f"{growth.events_per_second:,.0f}",
+            f"{growth.events_per_transaction:,.0f}" if growth.events_per_transaction else "",
+            f"{growth.peak_mb:,.0f}",
+            f"{growth.redis_mb:,.0f}",
+            f"{growth.redis_bytes_mean:,.0f}",
+            f"{growth.redis_bytes_median:,.0f}",
+            f"{growth.load_average:.1f}",
+        )
+    return table
+
+
+def rebuild_table(rebuilds: Sequence[Rebuild]) -> Table:
+    """One row a run."""
+    table = Table(title="rebuilding the tables of one worker", caption="a core second: of the worker or of Redis")
+    for name in ("profiles", "seconds", "profiles/s", "profiles a core second", "µs a profile", "load"):
+        table.add_column(name, justify="right")
+    for rebuild in rebuilds:
+        table.add_row(
+            f"{rebuild.profiles:,}",
+            f"{rebuild.seconds:.1f}",
+            f"{rebuild.profiles_per_second:,.0f}",
+            f"{rebuild.profiles_per_core_second:,.0f}",
+            _sum(rebuild.worker_us, rebuild.redis_us),
+            f"{rebuild.load_average:.1f}",
+        )
     return table
 
 
