@@ -18,7 +18,7 @@ class Track:
     """One customer in one journey as the transitions so far tell it.
 
     `entries`: entry id -> (occurred_at, stage), both as published; times are RFC 3339 in one form, so they compare.
-    `stage` is None at the start. `into`: the customer that this one has joined, if so.
+    `stage` is None at the start. `into`: the customer that this one has joined, if so. `whole`: known from seq 1 on.
     """
 
     epoch: int
@@ -26,12 +26,17 @@ class Track:
     stage: str | None = None
     entries: dict[str, tuple[str, str]] = field(default_factory=dict)
     into: str | None = None
+    whole: bool = True
 
     def unsettled(self) -> str | None:
         """Why the last record cannot be the last of its batch, if so: the stage must be that of the newest entry."""
         newest = max((at for at, _ in self.entries.values()), default=None)
         ends = {to for at, to in self.entries.values() if at == newest}
-        if self.into is not None or (self.stage in ends if ends else self.stage is None):
+        if (
+            self.into is not None
+            or (not self.whole and not ends)
+            or (self.stage in ends if ends else self.stage is None)
+        ):
             return None
         return f"the last record leaves the stage {self.stage}, the newest entry of the history {sorted(ends)}"
 
@@ -42,13 +47,20 @@ class Signals:
 
     epoch: int
     occurrence: int = 0
+    whole: bool = True
     holding: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Subscriber:
-    """Reads both feeds. `tracks` by (customer, journey), `signals` by (customer, journey, signal)."""
+    """Reads both feeds. `tracks` by (customer, journey), `signals` by (customer, journey, signal).
 
+    `cut_transitions`, `cut_signals`: the log of that feed has lost its beginning, so a customer may first be met in the
+    middle.
+    """
+
+    cut_transitions: bool = False
+    cut_signals: bool = False
     tracks: dict[tuple[str, str], Track] = field(default_factory=dict)
     signals: dict[tuple[str, str, str], Signals] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -63,6 +75,8 @@ class Subscriber:
         track = self.tracks.get((customer, journey))
         if track is None or epoch > track.epoch:
             track = self.tracks[customer, journey] = Track(epoch)
+            if self.cut_transitions and record["seq"] > 1:
+                track.seq, track.stage, track.whole = record["seq"] - 1, record["from"], False
         if epoch < track.epoch:
             self._problem(record, f"epoch {track.epoch} has begun before")
         if record["seq"] != track.seq + 1:
@@ -83,13 +97,15 @@ class Subscriber:
         known = self.signals.get((customer, journey, name))
         if known is None or epoch > known.epoch:
             known = self.signals[customer, journey, name] = Signals(epoch)
+            if self.cut_signals and record["occurrence"] > 1:
+                known.occurrence, known.whole = record["occurrence"] - 1, False
         if record["kind"] == "fired":
             if record["occurrence"] != known.occurrence + 1:
                 self._problem(record, f"occurrence {record['occurrence']} follows {known.occurrence}")
             known.occurrence = max(known.occurrence, record["occurrence"])
             known.holding[record["id"]] = record["due_at"]
         elif record["kind"] == "retracted":
-            if known.holding.pop(record["id"], None) != record["due_at"]:
+            if known.holding.pop(record["id"], None) != record["due_at"] and not self.cut_signals:
                 self._problem(record, "withdraws a firing that does not hold")
         else:
             self._problem(record, f"unknown kind {record['kind']}")
@@ -123,7 +139,7 @@ class Subscriber:
 
     def _withdraw(self, track: Track, record: Record, entries: Sequence[str]) -> None:
         for entry in entries:
-            if track.entries.pop(entry, None) is None:
+            if track.entries.pop(entry, None) is None and track.whole:
                 self._problem(record, f"withdraws {entry}, which is not there")
 
     def _problem(self, record: Record, what: str) -> None:

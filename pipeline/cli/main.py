@@ -20,6 +20,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "check": Command("pipeline.cli.check", "Compare topics and Redis with a slow fold of the input."),
     "dev": Command("pipeline.cli.dev", "A real Kafka and Redis on this machine, without Docker."),
     "ingest": Command("pipeline.cli.ingest", "Send the rows of files as raw events."),
     "lane": Command("pipeline.cli.lane", "Order a lane that waits for a person to go on."),

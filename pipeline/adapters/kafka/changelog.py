@@ -7,11 +7,8 @@ from aiokafka.errors import KafkaError
 
 from pipeline.adapters.kafka.connection import Cluster, Connection, step, until_settled
 from pipeline.adapters.kafka.metadata import EARLIEST, LATEST, log_offsets, topic_id
-from pipeline.adapters.kafka.reader import PartitionReader
-from pipeline.application.ports import LogBounds, OpenTransaction, Record
-
-FETCH_BYTES = 4 << 20
-FETCH_WAIT_MS = 50
+from pipeline.adapters.kafka.reader import committed_records
+from pipeline.application.ports import LogBounds, Record
 
 
 class ChangelogReader:
@@ -43,34 +40,15 @@ class ChangelogReader:
     async def replay(self, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Record]]:
         if start >= end:
             return
-        what = f"replay of {self._topic}-{partition}"
         cluster = Cluster(self._connection)
-        async with step(what, self._limit):
+        async with step(f"replay of {self._topic}-{partition}", self._limit):
             await cluster.open()
         try:
-            reader = PartitionReader(cluster, self._topic, partition, start, committed=True, max_bytes=FETCH_BYTES)
-            loop = asyncio.get_running_loop()
-            deadline = loop.time() + self._patience
-            while reader.position < end:
-                async with step(f"{what} at {reader.position}", self._limit):
-                    fetched = await until_settled(cluster, self._limit, lambda: reader.fetch(FETCH_WAIT_MS))
-                if fetched.end > fetched.start:
-                    deadline = loop.time() + self._patience
-                elif loop.time() > deadline:
-                    raise OpenTransaction(
-                        f"{self._topic}-{partition}: a transaction has been open at offset {reader.position} for "
-                        f"{self._patience:g} s, so the log cannot be read to its end at {end}"
-                    )
-                if records := _before(end, fetched.records):
-                    yield records
+            log = committed_records(cluster, self._topic, partition, start, end, self._limit, self._patience)
+            async for records in log:
+                yield records
         finally:
             await cluster.close()
-
-
-def _before(end: int, records: Sequence[Record]) -> Sequence[Record]:
-    if not records or records[-1].offset < end:
-        return records
-    return [record for record in records if record.offset < end]
 
 
 def _offset(found: int | KafkaError) -> int:

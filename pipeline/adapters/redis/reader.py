@@ -22,6 +22,16 @@ class Reading(NamedTuple):
     value: bytes | None
 
 
+class WholeTable(NamedTuple):
+    """A lane's table: the name of its key, `@pos` before and after, all other fields, and the index of timers (ms)."""
+
+    name: str
+    first: bytes | None
+    last: bytes | None
+    fields: dict[bytes, bytes]
+    due: dict[bytes, int]
+
+
 class TableReader:
     """The tables of an application; a reply takes at most `timeout` seconds.
 
@@ -84,6 +94,21 @@ class TableReader:
             for field, profile in cast(Iterator[tuple[bytes, bytes]], pages):
                 if not field.startswith(b"@"):
                     yield field, profile
+
+    def whole(self, lane: int) -> WholeTable:
+        """Everything of a lane, read page by page, so that Redis serves others meanwhile.
+
+        If a worker writes while this reads, each field is as of some position between `first` and `last`.
+        """
+        with self._asking():
+            keys = Keys.of(self._application, lane)
+            client: Any = self._redis
+            first = client.hget(keys.table, POSITION)
+            fields = dict(client.hscan_iter(keys.table, count=1000))
+            due = {member: int(score) for member, score in client.zscan_iter(keys.due, count=1000)}
+            last = client.hget(keys.table, POSITION)
+        fields.pop(POSITION, None)
+        return WholeTable(keys.table.decode(), first, last, fields, due)
 
     def close(self) -> None:
         self._redis.close()

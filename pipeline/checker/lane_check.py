@@ -1,0 +1,201 @@
+"""One lane, judged: what goes in is what is in Kafka and Redis, what comes out is what is wrong with it."""
+
+from array import array
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from pipeline.checker.findings import Findings
+from pipeline.checker.lane_changelog import ENDS, LANE, Changelog, customers_by_stage, published, summed
+from pipeline.checker.lane_customers import LaneCustomers
+from pipeline.checker.lane_feed import Feed
+from pipeline.checker.lane_inputs import LaneInputs
+from pipeline.checker.lane_letters import LaneLetters
+from pipeline.checker.lane_table import TableRead, check_table
+from pipeline.checker.plain_profile import decode, public_key
+from pipeline.checker.rules import Rules
+
+FAR = 1 << 62
+NOTHING: Mapping[str, Any] = {
+    "next": {},
+    "totals": {},
+    "watermark": None,
+    "transitions": {},
+    "signals": {},
+    "dead": {},
+    "stages": {},
+    "commands": {"read": 0},
+}
+"""The record of a lane that has never committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Up to where a lane is judged: the lane record at `offset` of the changelog, -1 if there is none."""
+
+    offset: int
+    record: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class LaneResult:
+    """What came out for one lane. `record`: the lane's at the cut; the rest is for the check over all lanes."""
+
+    lane: int
+    record: Mapping[str, Any]
+    findings: Findings
+    sent_on: dict[int, "array[int]"]
+    came: "array[int]"
+    starts: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class LaneCheck:
+    """Takes what was read of one lane part by part: first `changelog`, then everything else, `finish` at last.
+
+    `starts`: first offset of the lane's partition of each topic, by full name. `table_position`: where the table in
+    Redis was before anything was read. `without`: customers whose feed is not compared.
+    """
+
+    rules: Rules
+    lane: int
+    cut: Cut
+    starts: Mapping[str, int]
+    table_position: int | None
+    without: Collection[str] = ()
+    kept: int = 20
+    findings: Findings = field(init=False)
+    changelog: Changelog = field(init=False)
+    inputs: LaneInputs = field(init=False)
+    feed: Feed = field(init=False)
+    letters: LaneLetters = field(init=False)
+
+    def __post_init__(self) -> None:
+        rules, record = self.rules, self.cut.record
+        self.findings = Findings(self.kept)
+        since = self.cut.offset if self.table_position is None else min(self.cut.offset, self.table_position)
+        self.changelog = Changelog(rules, self.lane, self.cut.offset, since, self.findings)
+        self.inputs = LaneInputs(rules, self.lane, self.findings)
+        names = ("transitions", "signals")
+        counts = {name: published(record, name) for name in names}
+        starts = {name: self.starts[rules.topic(name)] for name in names}
+        self.feed = Feed(rules, self.lane, counts, starts, self.findings)
+        dead = sum(record["dead"].values())
+        self.letters = LaneLetters(rules, self.lane, dead, self.starts[rules.topic("dlq")], self.findings)
+
+    def finish(self, table: TableRead, changelog_id: str) -> LaneResult:
+        """Everything has been taken, the changelog once more up to its end after all the rest."""
+        findings, changelog = self.findings, self.changelog
+        changelog.finish()
+        newest = changelog.newest or NOTHING
+        self.feed.finish({name: published(newest, name) for name in ("transitions", "signals")})
+        self.letters.finish(sum(newest["dead"].values()))
+        check_table(table, changelog, changelog_id, findings)
+        self.feed.check_customers(changelog.newest_at == self.cut.offset)
+        lost_beginning = self._lost_beginning()
+        for topic in lost_beginning:
+            findings.unjudged[f"what {topic}-{self.lane} held before {self.starts[topic]}, where its log begins"] += 1
+        isolated = self.letters.compare(self.inputs.dead, lost_beginning)
+        failed = self._take_out(isolated)
+        outcomes, doubtful = self._customers(self._judged_from(lost_beginning))
+        if not lost_beginning:
+            self._totals(failed, outcomes, doubtful)
+        if self.starts[self.rules.topic("transitions")] == 0:
+            self._stages()
+        return LaneResult(
+            self.lane, self.cut.record, findings, self.inputs.sent_on, self.inputs.came, dict(self.starts)
+        )
+
+    def _lost_beginning(self) -> list[str]:
+        """The inputs whose logs do not begin where the lane began to read."""
+        topics = (*(source.topic for source in self.rules.inputs), self.rules.topic("events"))
+        return [topic for topic in topics if self.starts[topic] > 0]
+
+    def _judged_from(self, lost_beginning: Sequence[str]) -> int:
+        """Customers who came later than this (ms) have all of their events in what is left of the logs."""
+        return max((self.inputs.first_append.get(topic, FAR) for topic in lost_beginning), default=-1)
+
+    def _take_out(self, isolated: Collection[tuple[str, int]]) -> Counter[str]:
+        """Leaves out the events on which the program failed; how many by channel."""
+        numbers = {source.topic: number for number, source in enumerate(self.rules.inputs)}
+        numbers[self.rules.topic("events")] = len(numbers)
+        places = {(numbers[topic], offset) for topic, offset in isolated if topic in numbers}
+        failed: Counter[str] = Counter()
+        if places:
+            self.findings.unjudged["events on which the fold failed: they are in the dead letters"] += len(places)
+            for customer, arrivals in self.inputs.arrivals.items():
+                out = [arrival for arrival in arrivals if (arrival.source, arrival.offset) in places]
+                failed.update(arrival.act.channel for arrival in out)
+                if out:
+                    self.inputs.arrivals[customer] = [arrival for arrival in arrivals if arrival not in out]
+        return failed
+
+    def _customers(self, judged_from: int) -> tuple[Counter[tuple[str, str]], int]:
+        record, arrivals, changelog = self.cut.record, self.inputs.arrivals, self.changelog
+        customers = LaneCustomers(self.rules, record["watermark"], self.feed, self.findings, self.without)
+        known: set[str] = set()
+        for key in changelog:
+            value = changelog.value(key, self.cut.offset)
+            if key == LANE or value is None:
+                continue
+            name = f"{changelog.topic} {key.decode(errors='replace')}"
+            try:
+                stored = decode(value)
+            except msgspec.MsgspecError as error:
+                self.findings.add("profile", name, f"cannot be read: {error}")
+                continue
+            customer = public_key(stored.key)
+            known.add(customer)
+            if stored.epoch <= judged_from:
+                arrivals.pop(customer, None)
+                self.findings.unjudged["customers older than what is left of the inputs"] += 1
+            elif customer in arrivals:
+                customers.judge(customer, arrivals.pop(customer), stored, changelog.topic)
+            else:
+                self.findings.add("wrong", name, "a profile, though no event of this customer was read")
+        for customer, those in arrivals.items():
+            if judged_from < 0:
+                customers.judge(customer, those, None, changelog.topic)
+        for customer in {customer for customer, _ in self.feed.subscriber.tracks} - known:
+            self.findings.add("torn", f"{changelog.topic} {customer}", "no profile, but transitions")
+        return customers.outcomes, customers.doubtful
+
+    def _totals(self, failed: Counter[str], outcomes: Counter[tuple[str, str]], doubtful: int) -> None:
+        """I7: what the lane record counts is what is there, and each event had the outcome that the rules give it."""
+        record, inputs = self.cut.record, self.inputs
+        pairs = [
+            ("events read", summed(record, "read"), inputs.records),
+            ("dead", summed(record, "dead"), len(inputs.dead) + failed.total()),
+            ("routed", summed(record, "routed"), inputs.hops),
+            ("commands", record["commands"]["read"], inputs.commands),
+        ]
+        for channel in {*record["totals"], *inputs.read}:
+            tally = record["totals"].get(channel, {})
+            taken = tally.get("read", 0) - tally.get("dead", 0)
+            pairs.append((f"{channel}: events taken", taken, inputs.read[channel] - failed[channel]))
+            for outcome in ("folded", "duplicate", "late"):
+                counted, folded = tally.get(outcome, 0), outcomes[channel, outcome]
+                if abs(counted - folded) > doubtful:
+                    pairs.append((f"{channel}: {outcome}", counted, folded))
+        where = f"{self.changelog.topic}@{self.cut.offset}"
+        for name, counted, found in pairs:
+            self.findings.checked["totals"] += 1
+            if counted != found:
+                self.findings.add("totals", where, f"{name}: {counted} in the lane record, {found} by what is there")
+        self.findings.checked["events"] += inputs.records
+        for end in ENDS:
+            self.findings.checked[f"events {end}"] += summed(record, end)
+
+    def _stages(self) -> None:
+        tracks = self.feed.subscriber.tracks
+        found = Counter((journey, track.stage) for (_, journey), track in tracks.items() if track.stage)
+        counted = customers_by_stage(self.cut.record)
+        where = f"{self.changelog.topic}@{self.cut.offset}"
+        for stage in {*found, *counted}:
+            self.findings.checked["totals"] += 1
+            if found[stage] != counted[stage]:
+                what = f"customers in {stage[0]}:{stage[1]}: {counted[stage]} in the lane record"
+                self.findings.add("totals", where, f"{what}, {found[stage]} by their last transitions")

@@ -1,0 +1,232 @@
+"""I1, I5, I9 for the customers of one lane: the plain fold of what was read, against what was told and stored."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipeline.checker import plain_fold
+from pipeline.checker.findings import Findings
+from pipeline.checker.lane_feed import SKEW_MS, Feed, Fired
+from pipeline.checker.lane_inputs import Arrival
+from pipeline.checker.net_history import Subscriber
+from pipeline.checker.plain_admission import Admission, Kind, counters
+from pipeline.checker.plain_journey import Journey, Silence
+from pipeline.checker.plain_profile import StoredProfile
+from pipeline.checker.plain_touches import CHANNELS
+from pipeline.checker.rules import Rules
+from pipeline.checker.silences import milliseconds, moment, rightly_fired, settled_by_event
+
+ORDER_DOUBT_MS = 60_000
+"""Within one input the order of arrival is certain. A lane merges its inputs by append time, but waits for none for
+ever; events of two inputs that were appended less than this apart may have been read the other way round."""
+
+OUTCOMES: Mapping[Kind, str] = {"accepted": "folded", "duplicate": "duplicate", "late": "late"}
+
+
+@dataclass(slots=True)
+class LaneCustomers:
+    """Judges one customer after the other. `watermark` is the lane's at the cut, None if there was none yet.
+
+    `without`: customers whose feed is not compared. `outcomes`: events by (channel, outcome) as the plain fold has
+    them; `doubtful`: events of customers for whom the order of arrival decides, and nobody knows it.
+    """
+
+    rules: Rules
+    watermark: int | None
+    feed: Feed
+    findings: Findings
+    without: Collection[str] = ()
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    doubtful: int = 0
+    _signals: dict[tuple[str, str], str] = field(init=False)
+    _silences: dict[tuple[str, str], tuple[Journey, Silence]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        pairs = [(journey, silence) for journey in self.rules.journeys for silence in journey.silences]
+        self._signals = {(journey.name, silence.rule): silence.signal for journey, silence in pairs}
+        self._silences = {(journey.name, silence.rule): (journey, silence) for journey, silence in pairs}
+
+    def judge(self, customer: str, arrivals: list[Arrival], stored: StoredProfile | None, where: str) -> None:
+        """One customer with all that arrived for them; `where` is their record in the changelog."""
+        arrivals.sort(key=lambda a: (a.at, a.source, a.offset))
+        admission = Admission(self.rules.lateness, self.rules.limit)
+        accepted: list[Arrival] = []
+        kinds: list[Kind] = []
+        for arrival in arrivals:
+            kind = admission.arrive(arrival.act)
+            kinds.append(kind)
+            if kind == "accepted":
+                accepted.append(arrival)
+        accepted.sort(key=lambda a: a.act)
+        doubtful = order_decides(arrivals, self.rules.lateness, admission.truncated)
+        if doubtful:
+            self.doubtful += len(arrivals)
+        for arrival, kind in zip(arrivals, kinds, strict=True):
+            self.outcomes[arrival.act.channel, OUTCOMES[kind]] += 1
+        if customer in self.without:
+            return
+        self.findings.checked["customers"] += 1
+        if stored is None:
+            if accepted:
+                self.findings.add("lost", where, f"no profile of {customer}, who has {len(accepted)} events")
+            return
+        own = Findings(self.findings.kept)
+        self._compare_profile(customer, accepted, kinds, admission, stored, where, own)
+        if stored.parked:
+            own.unjudged["customers whose timers are parked: stages and signals"] += 1
+        elif stored.indexed is not None and self.watermark is not None and stored.indexed <= self.watermark:
+            own.unjudged["customers whose timers are due and not looked at yet: stages and signals"] += 1
+        else:
+            self._compare_feed(customer, accepted, own)
+        if doubtful and own.total:
+            self.findings.unjudged["customers for whom the order of arrival over several inputs decides"] += 1
+            return
+        self.findings.merge(own)
+
+    def _compare_profile(
+        self,
+        customer: str,
+        accepted: Sequence[Arrival],
+        kinds: Sequence[Kind],
+        admission: Admission,
+        stored: StoredProfile,
+        where: str,
+        found: Findings,
+    ) -> None:
+        total = counters(arrival.act for arrival in accepted)
+        strand = stored.strands[0]
+        wanted = {
+            "touches": [total.touches.get(channel, 0) for channel in CHANNELS],
+            "company acts": total.company,
+            "first seen": total.first_seen,
+            "last seen": total.last_seen,
+            "late events": sum(kind == "late" for kind in kinds),
+            "remembered events": [act.id for act in admission.remembered],
+        }
+        has = {
+            "touches": list(strand.touches),
+            "company acts": strand.company,
+            "first seen": strand.first,
+            "last seen": strand.newest,
+            "late events": strand.late,
+            "remembered events": [event.id for event in strand.recent],
+        }
+        for name, value in wanted.items():
+            if has[name] != value:
+                found.add("profile", f"{where} {customer}", f"{name}: {has[name]}, by the events {value}")
+        for position in stored.positions:
+            track = self.feed.subscriber.tracks.get((customer, position.journey))
+            told = (track.stage, track.seq) if track else (None, 0)
+            if self.feed.starts["transitions"] > 0 and track is None:
+                continue
+            if (position.stage or None, position.seq) != told:
+                found.add(
+                    "torn",
+                    f"{where} {customer}",
+                    f"{position.journey} is {position.stage or None} at seq {position.seq}, "
+                    f"the last transition leads to {told[0]} at seq {told[1]}",
+                )
+
+    def _compare_feed(self, customer: str, accepted: Sequence[Arrival], found: Findings) -> None:
+        subscriber = self.feed.subscriber
+        acts = [arrival.act for arrival in accepted]
+        true_firings: set[tuple[str, str, str, str]] = set()
+        for journey in self.rules.journeys:
+            if journey.name in self.feed.other_versions:
+                found.unjudged[f"customers in {journey.name}: it has been published by several versions"] += 1
+                continue
+            position = plain_fold.fold(journey, acts, self.watermark)
+            for step in position.history:
+                if step.event is None and step.since is not None:
+                    true_firings.add((journey.name, step.rule, moment(step.since), moment(step.at)))
+            for firing in position.signals:
+                true_firings.add((journey.name, firing.rule, moment(firing.since), moment(firing.due)))
+            wanted = self._wanted(customer, journey, position)
+            known = known_of(customer, journey, subscriber)
+            track = subscriber.tracks.get((customer, journey.name))
+            if self.feed.starts["transitions"] > 0 and (track is None or not track.whole):
+                found.unjudged["histories of customers of which the feed has lost the beginning"] += 1
+                stage = f"stage of {customer} in {journey.name}"
+                wanted = {stage: wanted[stage]} if track is not None and stage in wanted else {}
+                known = {stage: known[stage]} if track is not None else {}
+            elif self.feed.starts["signals"] > 0:
+                wanted = {name: value for name, value in wanted.items() if not name.startswith("signal ")}
+                known = {name: value for name, value in known.items() if not name.startswith("signal ")}
+            topic = f"{self.rules.topic('transitions')}-{self.feed.lane}"
+            found.checked["history entries and signals"] += len(wanted)
+            for name, value in wanted.items():
+                if known.get(name) != value:
+                    found.add("lost", topic, f"{name}: {value}, known is {known.get(name)}")
+            for name, value in known.items():
+                if wanted.get(name) != value:
+                    found.add("wrong", topic, f"{name}: {value}, by the events {wanted.get(name)}")
+        for fired in self.feed.fired.get(customer, ()):
+            self._check_silence(customer, fired, accepted, true_firings, found)
+
+    def _wanted(self, customer: str, journey: Journey, position: plain_fold.Position) -> dict[str, object]:
+        wanted: dict[str, object] = {
+            entry: (moment(at), to) for entry, (at, to) in plain_fold.net_history(customer, journey, position).items()
+        }
+        if position.history:
+            wanted[f"stage of {customer} in {journey.name}"] = position.stage
+        for fired in position.signals:
+            name = self._signals[journey.name, fired.rule]
+            wanted[f"signal {customer}:{journey.name}:{name} of {moment(fired.due)}"] = True
+        return wanted
+
+    def _check_silence(
+        self,
+        customer: str,
+        fired: Fired,
+        accepted: Sequence[Arrival],
+        true_firings: set[tuple[str, str, str, str]],
+        found: Findings,
+    ) -> None:
+        journey, silence = self._silences[fired.journey, fired.rule]
+        if journey.name in self.feed.other_versions:
+            return
+        live = not self.rules.event_clock
+        due, since = milliseconds(fired.due), milliseconds(fired.since)
+        name = f"{fired.entry} (silent since {fired.since}, due {fired.due})"
+        if live and fired.signal and fired.appended + SKEW_MS < due + silence.grace:
+            found.add("silence", fired.where, f"{name} was told before its due and the grace of {silence.grace} ms")
+            return
+        if (fired.journey, fired.rule, fired.since, fired.due) in true_firings:
+            return
+        if any(arrival.acknowledged is None for arrival in accepted):
+            found.unjudged["timers taken back, of customers with routed events, by an event clock"] += 1
+            return
+        until = fired.appended
+        if settled_by_event(silence, due, accepted, until):
+            return
+        found.checked["timers taken back"] += 1
+        if not rightly_fired(journey, silence, since, due, accepted, until if live else None):
+            found.add("silence", fired.where, f"{name} although what breaks it was acknowledged in time")
+
+
+def known_of(customer: str, journey: Journey, subscriber: Subscriber) -> dict[str, object]:
+    """What a subscriber of both feeds knows of a customer in one journey."""
+    known: dict[str, object] = {}
+    track = subscriber.tracks.get((customer, journey.name))
+    if track is not None:
+        known.update({entry: tuple(value) for entry, value in track.entries.items()})
+        known[f"stage of {customer} in {journey.name}"] = track.stage
+    for name in {silence.signal for silence in journey.silences if silence.to is None}:
+        signals = subscriber.signals.get((customer, journey.name, name))
+        for due in signals.holding.values() if signals is not None else ():
+            known[f"signal {customer}:{journey.name}:{name} of {due}"] = True
+    return known
+
+
+def order_decides(arrivals: Sequence[Arrival], lateness: int, truncated: bool) -> bool:
+    """Whether two events, of two inputs and appended about the same time, could have another outcome the other way
+    round: one too old for the other, a second copy, or any two once the limit has pushed something out."""
+    for place, one in enumerate(arrivals):
+        for other in arrivals[place + 1 :]:
+            if other.at - one.at > ORDER_DOUBT_MS:
+                break
+            if one.source != other.source and (
+                truncated or one.act.id == other.act.id or abs(one.act.at - other.act.at) > lateness
+            ):
+                return True
+    return False

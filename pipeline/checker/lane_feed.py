@@ -1,0 +1,196 @@
+"""What one lane has published: transitions, signals, customers. What the feed promises (I2, I3) is judged at once."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import orjson
+
+from pipeline.checker.findings import Findings
+from pipeline.checker.net_history import Subscriber
+from pipeline.checker.plain_journey import Silence
+from pipeline.checker.rules import Record, Rules
+
+SKEW_MS = 500
+"""How far two brokers' clocks may be apart: the watermark is one's time, a record's append time another's."""
+
+
+class Fired(NamedTuple):
+    """A timer as it was published. `entry`: of the history, or the id of a signal; `appended`: by the broker, in ms."""
+
+    journey: str
+    rule: str
+    since: str
+    due: str
+    entry: str
+    appended: int
+    where: str
+    signal: bool
+
+
+@dataclass(slots=True)
+class CustomerSaid:
+    """The last record of a customer in journey.customers: (stage, seq) by journey."""
+
+    offset: int
+    positions: dict[str, tuple[str | None, int]]
+
+
+@dataclass(slots=True)
+class Feed:
+    """Takes the three topics' records of one lane, in log order. `starts`: first offsets of the logs of both feeds.
+
+    `counted`: transitions and signals taken, by topic; those behind the cut are counted and not looked at.
+    """
+
+    rules: Rules
+    lane: int
+    cut: dict[str, int]
+    starts: dict[str, int]
+    findings: Findings
+    subscriber: Subscriber = field(init=False)
+    counted: Counter[str] = field(default_factory=Counter)
+    fired: dict[str, list[Fired]] = field(default_factory=dict)
+    customers: dict[str, CustomerSaid] = field(default_factory=dict)
+    other_versions: set[str] = field(default_factory=set)
+    _silences: dict[tuple[str, str], Silence] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.subscriber = Subscriber(self.starts["transitions"] > 0, self.starts["signals"] > 0)
+        self._silences = {(j.name, silence.rule): silence for j in self.rules.journeys for silence in j.silences}
+
+    def transitions(self, records: Sequence[Record]) -> None:
+        """The next of journey.transitions."""
+        for record in records:
+            said = self._next("transitions", record)
+            if said is None:
+                continue
+            where = self._where("transitions", record)
+            customer, journey = said["customer_id"], said["journey"]
+            before = self.subscriber.tracks.get((customer, journey))
+            again = (
+                before is not None
+                and said["seq"] <= before.seq
+                and said["id"].startswith(f"{customer}:{journey}:{before.epoch}:")
+            )
+            self._listen(where, again, said, self.subscriber.transition)
+            if said["version"] != self.rules.versions.get(journey):
+                self.other_versions.add(journey)
+            timer = said["cause"].get("timer")
+            if timer is not None and said["kind"] != "retracted":
+                self._note(customer, journey, timer, said["entry"], record, where, signal=False)
+
+    def signals(self, records: Sequence[Record]) -> None:
+        """The next of journey.signals."""
+        for record in records:
+            said = self._next("signals", record)
+            if said is None:
+                continue
+            where = self._where("signals", record)
+            customer, journey = said["customer_id"], said["journey"]
+            before = self.subscriber.signals.get((customer, journey, said["signal"]))
+            again = (
+                said["kind"] == "fired"
+                and before is not None
+                and said["occurrence"] <= before.occurrence
+                and f":{before.epoch}:" in said["id"]
+            )
+            self._listen(where, again, said, self.subscriber.signal)
+            if said["kind"] == "fired":
+                self._note(customer, journey, said["cause"]["timer"], said["id"], record, where, signal=True)
+
+    def states(self, records: Sequence[Record]) -> None:
+        """The next of journey.customers."""
+        for record in records:
+            key = (record.key or b"").decode(errors="replace")
+            if record.value is None:
+                self.customers.pop(key, None)
+                continue
+            try:
+                said = orjson.loads(record.value)
+                journeys = {name: (each["stage"], each["seq"]) for name, each in said["journeys"].items()}
+            except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+                self.findings.add("customer", self._where("customers", record), f"cannot be read: {error!r}")
+                continue
+            self.findings.checked["customer records"] += 1
+            if said["customer_id"] != key:
+                self.findings.add("customer", self._where("customers", record), f"is of {said['customer_id']}")
+            self.customers[key] = CustomerSaid(record.offset, journeys)
+
+    def finish(self, last: dict[str, int]) -> None:
+        """Compares with what the lane records count: `last` is the newest of them, read after these topics."""
+        for name in ("transitions", "signals"):
+            where, found = f"{self.rules.topic(name)}-{self.lane}", self.counted[name]
+            if self.starts[name] > 0:
+                self.findings.unjudged[f"how many {name}: the log of {where} has lost its beginning"] += 1
+            elif found < self.cut[name]:
+                self.findings.add("torn", where, f"{found} records, the lane record counts {self.cut[name]}")
+            elif found > last[name]:
+                self.findings.add("torn", where, f"{found} records, the newest lane record counts {last[name]}")
+        for (customer, journey), track in self.subscriber.tracks.items():
+            if why := track.unsettled():
+                self.findings.add("gap", f"{customer}:{journey}", why)
+
+    def check_customers(self, at_rest: bool) -> None:
+        """journey.customers against the last transitions; with `at_rest` it must not be ahead of them either."""
+        topic = f"{self.rules.topic('customers')}-{self.lane}"
+        for (customer, journey), track in self.subscriber.tracks.items():
+            said = self.customers.get(customer)
+            where = f"{topic} {customer}"
+            if said is None:
+                self.findings.add("customer", where, f"no record, though {journey} is at seq {track.seq}")
+                continue
+            stage, seq = said.positions.get(journey, (None, 0))
+            if seq > track.seq and not at_rest:
+                continue
+            if (stage, seq) != (track.stage, track.seq):
+                told = f"the last transition {track.stage} at seq {track.seq}"
+                self.findings.add("customer", f"{where}@{said.offset}", f"{journey} is {stage} at seq {seq}, {told}")
+        for customer, journey, name in self.subscriber.signals:
+            if customer not in self.customers:
+                self.findings.add("customer", f"{topic} {customer}", f"no record, though {journey} told {name}")
+
+    def _next(self, name: str, record: Record) -> dict[str, Any] | None:
+        """The record, decoded; None if it lies behind the cut or cannot be read."""
+        self.counted[name] += 1
+        if self.starts[name] == 0 and self.counted[name] > self.cut[name]:
+            return None
+        self.findings.checked[name] += 1
+        try:
+            said: dict[str, Any] = orjson.loads(record.value or b"")
+        except orjson.JSONDecodeError as error:
+            self.findings.add("wrong", self._where(name, record), f"not JSON: {error}")
+            return None
+        if record.key != said["customer_id"].encode():
+            self.findings.add("wrong", self._where(name, record), f"the key is not {said['customer_id']}")
+        return said
+
+    def _listen(self, where: str, again: bool, said: dict[str, Any], take: Any) -> None:
+        problems = self.subscriber.problems
+        take(said)
+        if problems:
+            self.findings.add("doubled" if again else "gap", where, "; ".join(problems))
+            problems.clear()
+
+    def _note(
+        self,
+        customer: str,
+        journey: str,
+        timer: dict[str, str],
+        entry: str,
+        record: Record,
+        where: str,
+        *,
+        signal: bool,
+    ) -> None:
+        silence = self._silences.get((journey, timer["rule"]))
+        if silence is None:
+            return
+        self.findings.checked["timers fired"] += 1
+        self.fired.setdefault(customer, []).append(
+            Fired(journey, timer["rule"], timer["since"], timer["due"], entry, record.timestamp, where, signal)
+        )
+
+    def _where(self, name: str, record: Record) -> str:
+        return f"{self.rules.topic(name)}-{self.lane}@{record.offset}"

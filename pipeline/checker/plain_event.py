@@ -1,0 +1,158 @@
+"""Whether bytes are an event, whose, and when, by the checker's own reading of schemas/raw-event and rule 1."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import orjson
+
+from pipeline.checker.plain_admission import Act
+from pipeline.checker.plain_touches import CHANNELS, touch_of
+from pipeline.checker.rules import Input, Record, Rules
+
+ROUTED = ("journey.channel", "journey.appended", "journey.origin", "journey.hops")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = (datetime(9000, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+
+
+class NoEvent(Exception):
+    """The record is no event, and belongs into the dead letters; says why."""
+
+
+class Said(NamedTuple):
+    """A valid event: its customer as subscribers know them, and its act if the event is taken in."""
+
+    customer: str
+    act: Act
+
+
+class EventReader:
+    """Reads the records of one application's inputs. Remembers what costs much to find out again."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._touches: dict[tuple[str, str, str | None, str | None], str] = {}
+        self._by_properties = {kind for row in rules.rows if row.where for kind in row.types or ("",)}
+
+    def raw(self, record: Record, source: Input, partition: int) -> Said:
+        """An event as its channel sent it; raises NoEvent."""
+        event = self._decoded(record.value)
+        channel = source.channel
+        if channel is None:
+            channel = event.get(source.channel_field or "channel")
+            if channel not in CHANNELS:
+                raise NoEvent(f"the channel is none of {', '.join(CHANNELS)}")
+        elif event.get("channel") not in (None, channel):
+            raise NoEvent(f"the channel is not {channel}")
+        at = _moment(event["occurred_at"])
+        future = self._rules.future
+        if future is not None and at > record.timestamp + future:
+            raise NoEvent("it is ahead of its append time")
+        return self._said(event, channel, at, record.timestamp, partition, record.offset)
+
+    def routed(self, record: Record) -> tuple[Said, int]:
+        """An event that another lane has sent on, and over how many hops; raises NoEvent."""
+        headers = dict(record.headers)
+        channel, appended, origin, hops = ((headers.get(name) or b"").decode("utf-8", "replace") for name in ROUTED)
+        place, _, offset = origin.rpartition("@")
+        partition = place.rpartition("-")[2]
+        if channel not in CHANNELS or not all(_is_number(text) for text in (appended, hops, partition, offset)):
+            raise NoEvent("a routed record that does not say from where it is")
+        event = self._decoded(record.value)
+        at = _moment(event["occurred_at"])
+        return self._said(event, channel, at, int(appended), int(partition), int(offset)), int(hops)
+
+    def _said(
+        self, event: Mapping[str, Any], channel: str, at: int, appended: int, partition: int, offset: int
+    ) -> Said:
+        customer = _customer(event)
+        company = event.get("actor") == "company"
+        return Said(
+            customer, Act(at, appended, partition, offset, event["id"], self._touch(event, channel), channel, company)
+        )
+
+    def _touch(self, event: Mapping[str, Any], channel: str) -> str:
+        kind = event["type"]
+        if kind in self._by_properties or "" in self._by_properties:
+            return touch_of(event, channel, self._rules.rows)
+        envelope = (kind, channel, event.get("source"), event.get("actor"))
+        found = self._touches.get(envelope)
+        if found is None:
+            found = self._touches[envelope] = touch_of(event, channel, self._rules.rows)
+        return found
+
+    def _decoded(self, value: bytes | None) -> dict[str, Any]:
+        rules = self._rules
+        if value is None or len(value) > rules.max_bytes:
+            raise NoEvent("no value, or too large a one")
+        try:
+            event = orjson.loads(value)
+        except orjson.JSONDecodeError as error:
+            raise NoEvent(f"not JSON: {error}") from None
+        if value.count(b"{") + value.count(b"[") > rules.max_depth and _depth(event) > rules.max_depth:
+            raise NoEvent("nested too deep")
+        if not isinstance(event, dict):
+            raise NoEvent("not a JSON object")
+        source, kind, identifier = event.get("source"), event.get("type"), event.get("id")
+        if not isinstance(identifier, str) or not 0 < len(identifier) <= 64:
+            raise NoEvent("the id is not a text of 1 to 64 characters")
+        if not isinstance(kind, str) or len(kind) > 128:
+            raise NoEvent("the type is not a text of up to 128 characters")
+        if source is not None and (not isinstance(source, str) or len(source) > 128):
+            raise NoEvent("the source is not a text of up to 128 characters")
+        if not isinstance(event.get("channel"), str | None):
+            raise NoEvent("the channel is no text")
+        if event.get("actor", "customer") not in ("customer", "company"):
+            raise NoEvent("the actor is neither customer nor company")
+        if "occurred_at" not in event:
+            raise NoEvent("no occurred_at")
+        return event
+
+
+def _customer(event: Mapping[str, Any]) -> str:
+    """The customer id, else the anonymous id with its kind before it; raises NoEvent."""
+    customer, identities = event.get("customer_id"), event.get("identities")
+    if identities is not None and not (
+        isinstance(identities, dict) and all(isinstance(value, str) for value in identities.values())
+    ):
+        raise NoEvent("the identities are not texts")
+    if customer is not None:
+        if not _is_identity(customer) or customer.startswith("anonymous:"):
+            raise NoEvent("a bad customer id")
+        return str(customer)
+    anonymous = (identities or {}).get("anonymous")
+    if not _is_identity(anonymous):
+        raise NoEvent("nobody is named")
+    return f"anonymous:{anonymous}"
+
+
+def _is_identity(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 256 and value.isprintable()
+
+
+def _moment(at: object) -> int:
+    """Event time in ms; raises NoEvent."""
+    if isinstance(at, str):
+        try:
+            when = datetime.fromisoformat(at)
+        except ValueError:
+            raise NoEvent("occurred_at is no date-time") from None
+        if when.tzinfo is None or len(at) < 20 or at[10] not in "Tt ":
+            raise NoEvent("occurred_at is no date-time with an offset")
+        at = (when - _EPOCH) // timedelta(milliseconds=1)
+    if not isinstance(at, int) or isinstance(at, bool) or not 0 <= at <= _LATEST:
+        raise NoEvent("occurred_at is not between the years 1970 and 9000")
+    return at
+
+
+def _depth(value: object) -> int:
+    """How deep lists and objects are nested."""
+    if isinstance(value, dict):
+        return 1 + max(map(_depth, value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max(map(_depth, value), default=0)
+    return 0
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 18

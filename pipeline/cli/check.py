@@ -1,0 +1,143 @@
+"""`journey check`: whether what is in Kafka and Redis is what the events make of it.
+
+Exit status: 0 all is right, 1 something is wrong, 2 it could not be checked.
+"""
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli.settings import Config, Json, load_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipeline.cli.check_run import Advance, Checked
+    from pipeline.config import Settings
+
+CHECKED = {
+    "I1": ("customers", "history entries and signals", "routed records", "dead letters"),
+    "I2": ("transitions", "signals", "routed records"),
+    "I3": ("transitions",),
+    "I4": ("Redis fields",),
+    "I5": ("Redis fields", "index entries", "customers", "customer records"),
+    "I7": ("events", "totals", "lane records"),
+    "I9": ("timers fired", "timers taken back"),
+}
+"""What the counts of each invariant are of."""
+
+
+def check(
+    examples: Annotated[int, typer.Option("--examples", min=1, help="Findings of each kind that are shown.")] = 5,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Processes (default: one a processor, at most one a lane).")
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Compare all topics and Redis with a slow fold of the input that shares no code with the workers."""
+    from pipeline.errors import UserError
+
+    settings = load_settings(config)
+    began = time.monotonic()
+    try:
+        checked = _check(settings, jobs, examples)
+    except UserError as error:
+        raise UserError(error.message, 2) from None
+    seconds = time.monotonic() - began
+    if as_json:
+        _print_json(checked, seconds)
+    else:
+        _show(checked, seconds)
+    if checked.findings.total:
+        raise typer.Exit(1)
+
+
+def _check(settings: "Settings", jobs: int | None, examples: int) -> "Checked":
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from pipeline.cli import check_run
+
+    read_of = TextColumn("{task.completed:,.0f} records")
+    columns = (BarColumn(), TaskProgressColumn(), read_of, TimeElapsedColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(settings.application, total=None)
+
+        def read(more: int, of: int) -> None:
+            progress.update(task, advance=more, total=of)
+
+        advance: Advance = read
+        return check_run.check(settings, jobs, examples, advance)
+
+
+def _show(checked: "Checked", seconds: float) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from pipeline.checker.findings import INVARIANTS
+
+    findings = checked.findings
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("invariant", "checked", "findings"):
+        table.add_column(name, justify="right" if name == "findings" else "left")
+    for invariant, names in CHECKED.items():
+        counted = ", ".join(f"{findings.checked[name]:,} {name}" for name in names)
+        found = sum(number for kind, number in findings.counts.items() if INVARIANTS[kind] == invariant)
+        table.add_row(invariant, counted, f"[{'red' if found else 'green'}]{found:,}[/]")
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
+    console.print(table)
+    _show_findings(console, checked)
+    verdict = f"[red]{findings.total:,} findings[/]" if findings.total else "[green]all right[/]"
+    console.print(f"{checked.application}: {verdict} in {seconds:.1f} s", soft_wrap=True)
+
+
+def _show_findings(console: "Console", checked: "Checked") -> None:
+    from rich.markup import escape
+
+    from pipeline.checker.findings import INVARIANTS, MEANINGS
+
+    findings = checked.findings
+    for kind, number in sorted(findings.counts.items()):
+        console.print(f"\n[red]{INVARIANTS[kind]} {kind}[/]: {number:,}; {MEANINGS[kind]}")
+        for finding in findings.examples:
+            if finding.kind == kind:
+                console.print(f"  {escape(str(finding))}", soft_wrap=True)
+    if findings.unjudged:
+        console.print("\n[yellow]not judged[/]")
+        for what, number in findings.unjudged.items():
+            console.print(f"  {number:,} {escape(what)}", soft_wrap=True)
+    if findings.total or findings.unjudged:
+        console.print()
+
+
+def _print_json(checked: "Checked", seconds: float) -> None:
+    import orjson
+
+    from pipeline.checker.findings import INVARIANTS
+
+    findings = checked.findings
+    content = {
+        "application": checked.application,
+        "right": findings.total == 0,
+        "seconds": round(seconds, 3),
+        "checked": dict(findings.checked),
+        "findings": dict(findings.counts),
+        "examples": [
+            {"invariant": INVARIANTS[each.kind], "kind": each.kind, "where": each.where, "what": each.what}
+            for each in findings.examples
+        ],
+        "unjudged": dict(findings.unjudged),
+        "watermarks": {str(lane): watermark for lane, watermark in checked.lanes.items()},
+    }
+    typer.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode())

@@ -1,0 +1,111 @@
+"""All lanes checked, several at a time in processes of their own, and the results put together."""
+
+import asyncio
+import logging
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline.checker.findings import Findings
+from pipeline.checker.lane_check import LaneResult
+from pipeline.checker.routes import check_routes
+from pipeline.cli.check_lane import LaneReading, Report, Survey, rules_of, survey
+
+if TYPE_CHECKING:
+    from pipeline.config import Settings
+
+LOOK_S = 0.1
+WORTH_PROCESSES = 50_000
+"""So many positions take about as long as a process takes to start."""
+Advance = Callable[[int, int], None]
+"""Is told how many more positions have been read, and how many there are in all."""
+
+_told: Any = None
+"""In a process of the pool: the queue on which it tells of its progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What came out. `at_rest`: no lane went on while it was checked. `lanes`: by lane, its watermark (ms or None)."""
+
+    application: str
+    findings: Findings
+    lanes: dict[int, int | None]
+
+
+def check(
+    settings: "Settings",
+    jobs: int | None = None,
+    kept: int = 20,
+    advance: Advance | None = None,
+    without: Sequence[str] = (),
+) -> Checked:
+    """Checks an application. `jobs`: processes, as many as there are processors by default; 1 is this one.
+
+    `kept`: examples of each kind; `without`: customers whose feed is not compared. UserError (exit code 2) if
+    something cannot be read.
+    """
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    rules = rules_of(settings)
+    seen = asyncio.run(survey(settings, rules))
+    count = min(jobs or (os.cpu_count() or 1 if seen.positions > WORTH_PROCESSES else 1), rules.partitions)
+    work = [(settings, seen, lane, kept, without) for lane in range(rules.partitions)]
+
+    def read(more: int) -> None:
+        if advance is not None:
+            advance(more, seen.positions)
+
+    results = list(_here(work, read)) if count == 1 else _in_processes(work, count, read)
+    findings = Findings(kept)
+    for result in sorted(results, key=lambda each: each.lane):
+        findings.merge(result.findings)
+    check_routes(rules, results, findings)
+    return Checked(rules.application, findings, {result.lane: result.record["watermark"] for result in results})
+
+
+Work = tuple["Settings", Survey, int, int, Sequence[str]]
+
+
+def _here(work: Iterable[Work], advance: Report) -> Iterator[LaneResult]:
+    for settings, seen, lane, kept, without in work:
+        yield LaneReading(settings, rules_of(settings), seen, lane, kept, advance, without).run()
+
+
+def _in_processes(work: Sequence[Work], count: int, advance: Report) -> list[LaneResult]:
+    # Fresh processes: a fork would take the parent's event loop and threads along.
+    context = multiprocessing.get_context("spawn")
+    told = context.SimpleQueue()
+    with _stopped_at_once(ProcessPoolExecutor(count, context, _begin, (told,))) as pool:
+        futures = [pool.submit(_one, each) for each in work]
+        waiting = set(futures)
+        while waiting:
+            done, waiting = wait(waiting, LOOK_S)
+            while not told.empty():
+                advance(told.get())
+            for future in done:
+                future.result()
+        return [future.result() for future in futures]
+
+
+@contextmanager
+def _stopped_at_once(pool: ProcessPoolExecutor) -> Iterator[ProcessPoolExecutor]:
+    """The pool; what has not begun when something goes wrong does not begin any more."""
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin(told: Any) -> None:
+    global _told  # noqa: PLW0603  # an initializer can hand over nothing in another way
+    _told = told
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+def _one(work: Work) -> LaneResult:
+    settings, seen, lane, kept, without = work
+    return LaneReading(settings, rules_of(settings), seen, lane, kept, _told.put, without).run()
