@@ -91,10 +91,11 @@ class LaneCheck:
         findings, changelog = self.findings, self.changelog
         changelog.finish()
         newest = changelog.newest or NOTHING
-        self.feed.finish({name: published(newest, name) for name in ("transitions", "signals")})
+        at_rest = changelog.newest_at == self.cut.offset
+        self.feed.finish({name: published(newest, name) for name in ("transitions", "signals")}, at_rest)
         self.letters.finish(sum(newest["dead"].values()))
         check_table(table, changelog, changelog_id, findings)
-        self.feed.check_customers(changelog.newest_at == self.cut.offset)
+        self.feed.check_customers(at_rest)
         lost_beginning = self._lost_beginning()
         for topic in lost_beginning:
             findings.unjudged[f"what {topic}-{self.lane} held before {self.starts[topic]}, where its log begins"] += 1

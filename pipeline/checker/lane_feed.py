@@ -16,6 +16,9 @@ SKEW_MS = 500
 """How far two brokers' clocks may be apart: the watermark is one's time, a record's append time another's."""
 
 
+FAR = 1 << 62
+
+
 class Fired(NamedTuple):
     """A timer as it was published. `entry`: of the history, or the id of a signal; `appended`: by the broker, in ms."""
 
@@ -41,7 +44,8 @@ class CustomerSaid:
 class Feed:
     """Takes the three topics' records of one lane, in log order. `starts`: first offsets of the logs of both feeds.
 
-    `counted`: transitions and signals taken, by topic; those behind the cut are counted and not looked at.
+    `counted`: transitions and signals taken, by topic. `cut` says how many lie before the cut; those behind it are
+    looked at only if it turns out that the lane has stood still: then nothing may be there.
     """
 
     rules: Rules
@@ -54,6 +58,7 @@ class Feed:
     fired: dict[str, list[Fired]] = field(default_factory=dict)
     customers: dict[str, CustomerSaid] = field(default_factory=dict)
     other_versions: set[str] = field(default_factory=set)
+    _behind: dict[str, list[Record]] = field(default_factory=lambda: {"transitions": [], "signals": []})
     _silences: dict[tuple[str, str], Silence] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,8 +67,8 @@ class Feed:
 
     def transitions(self, records: Sequence[Record]) -> None:
         """The next of journey.transitions."""
-        for record in records:
-            said = self._next("transitions", record)
+        for record in self._before_cut("transitions", records):
+            said = self._said("transitions", record)
             if said is None:
                 continue
             where = self._where("transitions", record)
@@ -83,8 +88,8 @@ class Feed:
 
     def signals(self, records: Sequence[Record]) -> None:
         """The next of journey.signals."""
-        for record in records:
-            said = self._next("signals", record)
+        for record in self._before_cut("signals", records):
+            said = self._said("signals", record)
             if said is None:
                 continue
             where = self._where("signals", record)
@@ -118,14 +123,17 @@ class Feed:
                 self.findings.add("customer", self._where("customers", record), f"is of {said['customer_id']}")
             self.customers[key] = CustomerSaid(record.offset, journeys)
 
-    def finish(self, last: dict[str, int]) -> None:
+    def finish(self, last: dict[str, int], at_rest: bool) -> None:
         """Compares with what the lane records count: `last` is the newest of them, read after these topics."""
-        for name in ("transitions", "signals"):
+        for name, take in (("transitions", self.transitions), ("signals", self.signals)):
+            if at_rest and self._behind[name]:
+                self.cut[name], self.counted[name] = FAR, self.counted[name] - len(self._behind[name])
+                take(self._behind[name])
             where, found = f"{self.rules.topic(name)}-{self.lane}", self.counted[name]
             if self.starts[name] > 0:
                 self.findings.unjudged[f"how many {name}: the log of {where} has lost its beginning"] += 1
-            elif found < self.cut[name]:
-                self.findings.add("torn", where, f"{found} records, the lane record counts {self.cut[name]}")
+            elif found < (least := min(self.cut[name], last[name])):
+                self.findings.add("torn", where, f"{found} records, the lane record counts {least}")
             elif found > last[name]:
                 self.findings.add("torn", where, f"{found} records, the newest lane record counts {last[name]}")
         for (customer, journey), track in self.subscriber.tracks.items():
@@ -151,11 +159,14 @@ class Feed:
             if customer not in self.customers:
                 self.findings.add("customer", f"{topic} {customer}", f"no record, though {journey} told {name}")
 
-    def _next(self, name: str, record: Record) -> dict[str, Any] | None:
-        """The record, decoded; None if it lies behind the cut or cannot be read."""
-        self.counted[name] += 1
-        if self.starts[name] == 0 and self.counted[name] > self.cut[name]:
-            return None
+    def _before_cut(self, name: str, records: Sequence[Record]) -> Sequence[Record]:
+        taken = max(0, self.cut[name] - self.counted[name]) if self.starts[name] == 0 else len(records)
+        self.counted[name] += len(records)
+        self._behind[name] += records[taken:]
+        return records[:taken]
+
+    def _said(self, name: str, record: Record) -> dict[str, Any] | None:
+        """The record, decoded; None if it cannot be read."""
         self.findings.checked[name] += 1
         try:
             said: dict[str, Any] = orjson.loads(record.value or b"")

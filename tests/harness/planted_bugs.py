@@ -1,7 +1,8 @@
 """A worker with bugs planted in its fold: `python -m tests.harness.planted_bugs worker --config FILE`.
 
 PLANTED, a JSON object, says which: `event_raises` (types of events), `time_raises` (customer ids whose timers raise),
-`stands` (lanes that wait for ever over their first batch), and `version`, under which the program believes to run.
+`stands` (lanes that wait for ever over their first batch), `version`, under which the program believes to run, and
+`records`, faults in what is written to Kafka (see `planted_records`).
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from pipeline.domain.feed import Feed
 from pipeline.domain.fold import Fold, Outcome
 from pipeline.domain.profile import Profile
 from pipeline.worker import wiring
+from tests.harness.planted_records import plant_records
 
 
 class PlantedBug(Exception):
@@ -58,6 +60,8 @@ def plant(planted: dict[str, Any]) -> None:
     setattr(wiring, "Fold", make)  # noqa: B010 - mypy refuses to assign another class
     if planted.get("stands"):
         setattr(Hold, "fold", stand)  # noqa: B010 - likewise
+    if records := planted.get("records"):
+        plant_records(records)
     if version := planted.get("version"):
         setattr(wiring, "__version__", version)  # noqa: B010 - the module only imports the name
 

@@ -1,0 +1,232 @@
+"""`journey check` on a real Kafka and Redis: silent about what is right, and each planted fault is found."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from pipeline.checker.findings import Findings
+from pipeline.cli.check_run import check
+from pipeline.dev.stack import Stack
+from pipeline.errors import UserError
+from tests.harness.application import HOUR, MINUTE, Application, ago, some_traffic
+from tests.harness.planted_records import FAULTS
+from tests.harness.reading import Table, read_tables, redis_client
+from tests.harness.sending import Sent
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+RIGHT = "right"
+WAIT_S = 60.0
+CAUGHT = {
+    "transition lost": ("lost", "torn"),
+    "transition doubled": ("doubled",),
+    "seq skipped": ("gap", "torn"),
+    "wrong stage": ("gap", "torn", "wrong", "lost"),
+    "profile lost": ("lost", "torn", "table"),
+    "customer record lost": ("customer",),
+    "signal lost": ("lost",),
+    "told too soon": ("silence",),
+}
+"""Fault -> kinds of findings that must be among those which name its customer."""
+CAUGHT_AT = {
+    "wrong total": ("totals", "accounted for"),
+    "route lost": ("lost", "was not routed"),
+    "route doubled": ("doubled", "was routed twice"),
+    "dead letter lost": ("lost", "no dead letter"),
+}
+"""Fault -> kind and words of the one finding that tells of it by its place in a topic."""
+
+
+def named(fault: str) -> str:
+    return fault.replace(" ", "-")
+
+
+@pytest.fixture(scope="module")
+def app(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
+    """A small application that a real worker has run, at rest."""
+    with Application(stack, tmp_path_factory.mktemp("check"), "check-") as running:
+        worker = running.worker().until_ready(WAIT_S)
+        some_traffic(running, RIGHT)
+        running.sender.put(Sent("raw.phone", "phone", 1, None, b"no event", dead="not_json"))
+        running.until_accounted(WAIT_S)
+        running.until_time_has_passed(worker, WAIT_S)
+        assert worker.stop() == 0
+        yield running
+
+
+def findings_of(app: Application) -> Findings:
+    return check(app.settings, jobs=1, kept=1_000).findings
+
+
+def told(findings: Findings, name: str) -> set[str]:
+    """The kinds of the findings that name somebody."""
+    return {found.kind for found in findings.examples if name in str(found)}
+
+
+def report(app: Application, *options: str) -> tuple[int, Any]:
+    done = app.command("check", "--json", *options)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_what_is_right_gives_no_finding(app: Application) -> None:
+    code, said = report(app, "--jobs", "2")
+    assert (code, said["right"], said["findings"], said["unjudged"]) == (0, True, {}, {})
+    assert said["checked"]["events"] == len(app.sender.ledger) + said["checked"]["routed records"]
+    assert said["checked"]["customers"] == 12
+    for what in ("transitions", "signals", "timers fired", "Redis fields", "customer records", "dead letters"):
+        assert said["checked"][what] > 0
+
+
+def test_people_see_what_was_checked_and_that_it_is_right(app: Application) -> None:
+    done = app.command("check")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "check-journey: all right" in done.stdout
+    for invariant in ("I1", "I2", "I3", "I4", "I5", "I7", "I9"):
+        assert invariant in done.stdout
+
+
+# ---- faults in Redis: planted, found, mended
+
+
+def stale(client: Any, key: str, table: Table) -> bytes:
+    field, other = sorted(field for field in table.fields if field != b"@lane")[:2]
+    client.hset(key, field, table.fields[other])
+    return field
+
+
+def missing(client: Any, key: str, table: Table) -> bytes:
+    field = min(field for field in table.fields if field != b"@lane")
+    client.hdel(key, field)
+    return field
+
+
+def surplus(client: Any, key: str, table: Table) -> bytes:
+    client.hset(key, "c:nobody", min(table.fields.values()))
+    return b"c:nobody"
+
+
+def out_of_the_index(client: Any, key: str, table: Table) -> bytes:
+    client.zadd(f"{key}:due", {b"c:nobody": 1})
+    return b"c:nobody"
+
+
+def behind(client: Any, key: str, table: Table) -> bytes:
+    """The position says more than the data have."""
+    topic, _, offset = (table.position or b"").rpartition(b":")
+    client.hset(key, "@pos", b"%b:%d" % (topic, int(offset) + 1))
+    return b"@pos"
+
+
+@pytest.mark.parametrize(
+    ("plant", "kind"),
+    [(stale, "table"), (missing, "table"), (surplus, "table"), (out_of_the_index, "table"), (behind, "ahead")],
+)
+def test_a_fault_in_redis(app: Application, plant: Callable[[Any, str, Table], bytes], kind: str) -> None:
+    key = app.settings.table_key(0)
+    with redis_client(app.settings) as client:
+        table, backup = read_tables(app.settings)[0], {name: client.dump(name) for name in (key, f"{key}:due")}
+        try:
+            field = plant(client, key, table)
+            found = findings_of(app)
+        finally:
+            for name, content in backup.items():
+                client.delete(name)
+                if content is not None:
+                    client.restore(name, 0, content)
+    assert found.counts == {kind: 1}
+    assert field.decode() in str(found.examples[0])
+
+
+def test_a_timer_that_nobody_will_look_at(app: Application) -> None:
+    """An index entry of a customer whose timers run: everything of the past has fired, so somebody new is needed."""
+    worker = app.worker().until_ready(WAIT_S)
+    app.sender.event("web", f"{RIGHT}-cart", "cart_updated", ago(1 * MINUTE))
+    app.until_accounted(WAIT_S)
+    assert worker.stop() == 0
+    assert findings_of(app).total == 0
+    field, lane = f"c:{RIGHT}-cart", app.sender.home(f"{RIGHT}-cart")
+    with redis_client(app.settings) as client:
+        key = f"{app.settings.table_key(lane)}:due"
+        score = client.zscore(key, field)
+        client.zrem(key, field)
+        found = findings_of(app)
+        client.zadd(key, {field: score})
+    assert found.counts == {"table": 1}
+    assert "(index)" in str(found.examples[0])
+
+
+def test_a_lost_table(app: Application) -> None:
+    key = app.settings.table_key(1)
+    with redis_client(app.settings) as client:
+        assert isinstance(client, redis.Redis)
+        client.rename(key, f"{key}:away")
+        found = findings_of(app)
+        client.rename(f"{key}:away", key)
+    assert found.counts == {"table": 1}
+    assert "no @pos" in str(found.examples[0])
+
+
+# ---- faults in the topics: planted by one worker for a customer each, found by one check
+
+
+@pytest.fixture(scope="module")
+def spoiled(app: Application) -> Findings:
+    worker = app.worker(planted={"records": {fault: named(fault) for fault in FAULTS}}).until_ready(WAIT_S)
+    sender = app.sender
+    for fault in FAULTS:
+        customer = named(fault)
+        if fault.startswith("route"):
+            sender.event("web", customer, "page_viewed", ago(6 * HOUR), partition=sender.elsewhere(customer))
+        elif fault == "told too soon":
+            # The order is acknowledged before the cart, and breaks its silence.
+            sender.event("web", customer, "order_placed", ago(5 * HOUR))
+            sender.flush()
+            sender.event("web", customer, "cart_updated", ago(5 * HOUR) - 30 * MINUTE)
+        elif fault == "dead letter lost":
+            sender.put(Sent("raw.web", "web", sender.home(customer), customer.encode(), b"{}", dead="no_id"))
+        else:
+            sender.event("web", customer, "page_viewed", ago(6 * HOUR))
+            sender.event("web", customer, "cart_updated", ago(5 * HOUR))
+    sender.flush()
+    read = sum(not sent.is_command for sent in sender.ledger)
+    app.until_at_work(read - 3, WAIT_S)  # one event gets nowhere, and one twice
+    app.until_time_has_passed(worker, WAIT_S)
+    assert worker.stop() == 0
+    return findings_of(app)
+
+
+@pytest.mark.parametrize("fault", CAUGHT)
+def test_a_fault_in_the_records_of_a_customer(spoiled: Findings, fault: str) -> None:
+    assert set(CAUGHT[fault]) <= told(spoiled, named(fault)), list(map(str, spoiled.examples))
+
+
+@pytest.mark.parametrize("fault", CAUGHT_AT)
+def test_a_fault_at_a_place(spoiled: Findings, fault: str) -> None:
+    kind, words = CAUGHT_AT[fault]
+    found = [each for each in spoiled.examples if each.kind == kind and words in each.what]
+    assert len(found) == 1, list(map(str, spoiled.examples))
+
+
+def test_every_fault_is_looked_for() -> None:
+    assert CAUGHT.keys() | CAUGHT_AT.keys() == FAULTS.keys()
+
+
+def test_nobody_else_is_suspected(spoiled: Findings) -> None:
+    assert told(spoiled, RIGHT) == set()
+
+
+def test_findings_are_told_with_exit_code_1(spoiled: Findings, app: Application) -> None:
+    code, said = report(app, "--examples", "2")
+    assert (code, said["right"]) == (1, False)
+    assert said["findings"] == dict(spoiled.counts)
+    assert max(sum(each["kind"] == kind for each in said["examples"]) for kind in said["findings"]) == 2
+
+
+def test_what_cannot_be_read_is_exit_code_2(app: Application) -> None:
+    with pytest.raises(UserError, match="journey topics check") as raised:
+        check(app.settings.model_copy(update={"prefix": "nothing-"}), jobs=1)
+    assert raised.value.exit_code == 2
