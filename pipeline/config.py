@@ -22,6 +22,7 @@ VARIABLE: Final = "JOURNEY_"
 OTHER_VARIABLES: Final[Mapping[str, str]] = {
     "JOURNEY_CONFIG": "the settings file, where no `--config` is given",
     "JOURNEY_CACHE": "where the embedded Kafka and Redis are kept once they are fetched",
+    "JOURNEY_FAILPOINTS": "for tests only: where and how a worker is to fail (failpoints.md)",
 }
 """Variables that are no settings, and what they are for."""
 

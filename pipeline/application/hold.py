@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from pipeline.application import lane_record
+from pipeline.application import failpoints, lane_record
 from pipeline.application.breaker import BreakerGauge
+from pipeline.application.failpoints import Failpoint
 from pipeline.application.intake import Arrival, Batch, Source
 from pipeline.application.lane_record import LaneRecord, copy_lane, encode_lane
 from pipeline.application.ports import Entry, Outgoing, Record, Table, TableWrite, Writer
@@ -92,6 +93,7 @@ class Hold:
             arrived = len(batch.arrivals)
             batch.arrivals.clear()
             await asyncio.sleep(0)
+        await failpoints.reached(Failpoint.BATCH_FOLDED)
         record = copy_lane(self.record)
         bring_up_to_date(record, batch, effects, self._stitch.code)
         record.next = dict(positions)
@@ -141,6 +143,7 @@ class Hold:
         self, batch: Batch, watermark: int | None, timers: bool, parked: Mapping[str, str], effects: Effects
     ) -> None:
         profiles = await self._load(batch.arrivals)
+        await failpoints.reached(Failpoint.BATCH_LOADED)
         for _ in self._stitch.fold(batch.arrivals, profiles, watermark, batch, effects):
             await asyncio.sleep(0)
         due: dict[str, None] = {}

@@ -6,6 +6,8 @@ from typing import Protocol
 
 import structlog
 
+from pipeline.application import failpoints
+from pipeline.application.failpoints import Failpoint
 from pipeline.application.metrics import Metrics
 from pipeline.application.ports import Clock, Doubt, ProgressLog, ProgressRecord
 from pipeline.application.progress import Watermark
@@ -74,10 +76,13 @@ class Keeper:
         for record in said:
             if record.world:
                 self._watermark.enter(record.world)
+        await failpoints.reached(Failpoint.TICK_BEFORE)
         ticks = await asyncio.gather(*(self._progress.publish(record) for record in said))
+        await failpoints.reached(Failpoint.TICK_ACKNOWLEDGED)
         if lanes:
             wanted = [(topic, lane.partition) for lane in lanes for topic in self._topics]
             ends = await self._progress.ends(wanted)
+            await failpoints.reached(Failpoint.TICK_ENDS)
             for lane, (ticked_at, offset) in zip(lanes, ticks, strict=True):
                 lane.ticked(ticked_at, offset, {topic: ends.get((topic, lane.partition)) for topic in self._topics})
         for lane, record in zip(lanes, said, strict=True):
@@ -88,7 +93,9 @@ class Keeper:
     async def read(self) -> None:
         """Takes what is new on the topic, waiting a moment for it; wakes the lanes if the watermark rose."""
         before = self._watermark.value
-        for offset, record in await self._progress.read():
+        found = await self._progress.read()
+        await failpoints.reached(Failpoint.PROGRESS_READ)
+        for offset, record in found:
             self._watermark.observe(offset, record)
         holder = self._watermark.holder()
         if holder != self._holder:

@@ -14,8 +14,10 @@ from typing import Literal
 
 import structlog
 
+from pipeline.application import failpoints
 from pipeline.application.breaker import BreakerGauge
 from pipeline.application.control import find_order
+from pipeline.application.failpoints import Failpoint
 from pipeline.application.hold import Hold, Tripped
 from pipeline.application.lane_record import Breaker, LaneRecord, Skip, first_lane_record
 from pipeline.application.merge import Merge
@@ -144,6 +146,7 @@ class Lane:
         )
 
     async def release(self) -> None:
+        await failpoints.reached(Failpoint.LANE_RELEASED)
         await self._drop(Doubt())
         self._ports.metrics.forget(self._partition)
         self._set("stopped")
@@ -183,6 +186,7 @@ class Lane:
             except Exception as error:  # a bug of ours in the lane: the state in memory is not to be trusted
                 log.exception("lane.bug", lane=self._partition)
                 doubt = KafkaDoubt(f"{type(error).__name__}: {error}")
+        await failpoints.reached(Failpoint.LANE_PARKED)
         self._silence()
         self._set("parked")
 
@@ -205,6 +209,7 @@ class Lane:
         self._taking = None
         standing = taking.result()
         hold = self._hold = await self._accept(standing)
+        await failpoints.reached(Failpoint.TAKE_ACCEPTED)
         self._ports.metrics.increment("lane_takes_total", 1, str(self._partition))
         self._ports.metrics.increment("lane_replayed_records_total", standing.replayed, str(self._partition))
         log.info(
@@ -223,10 +228,12 @@ class Lane:
         why = await ports.inputs.confirm_membership(self._generation)
         if why is not None:
             raise KafkaDoubt(f"not a member: {why}")
+        await failpoints.reached(Failpoint.TAKE_MEMBERSHIP)
         if self._writer is None:
             writer = ports.new_writer()
             self._writer = writer
             await writer.start()
+            await failpoints.reached(Failpoint.TAKE_FENCE)
         if self._table is not None:
             await self._table.close()
         self._table = ports.new_table()
@@ -396,8 +403,13 @@ class Lane:
         self._silence()
         for topic in topics:
             self._merge.queues[topic].restart(hold.record.next[topic])
-            await inputs.seek(topic, self._partition, hold.record.next[topic])
+            await self._seek(topic, hold.record.next[topic])
         self._set("running")
+
+    async def _seek(self, topic: str, offset: int) -> None:
+        await failpoints.reached(Failpoint.SEEK_BEFORE)
+        await self._ports.inputs.seek(topic, self._partition, offset)
+        await failpoints.reached(Failpoint.SEEK_AFTER)
 
     async def _seek_again(self) -> None:
         """Some of what was fetched never got here: the inputs with a hole are read again from where the lane is."""
@@ -412,7 +424,7 @@ class Lane:
             if starts[topic] > reached:
                 raise KafkaDoubt(f"{topic}-{self._partition}: retention passed the lane at {reached}")
             log.info("lane.sought_again", lane=self._partition, topic=topic, position=reached)
-            await self._ports.inputs.seek(topic, self._partition, reached)
+            await self._seek(topic, reached)
 
     async def _batch(self, hold: Hold) -> None:
         runs = self._merge.take(self._settings.most)
@@ -421,7 +433,9 @@ class Lane:
             if self._full.get(topic) and self._merge.queues[topic].queued <= self._ports.queue_share() // 2:
                 self._full[topic] = False
                 self._ports.inputs.resume(topic, self._partition)
+        await failpoints.reached(Failpoint.BATCH_TAKEN)
         await hold.fold(runs, self._merge.positions(), self._value(hold))
+        await failpoints.reached(Failpoint.BATCH_APPLIED)
         self._doubts = 0
         self._moved = self._ports.clock.monotonic()
         appended = {source.topic: records[-1].timestamp for source, records in runs}
@@ -532,7 +546,7 @@ class Lane:
         await self._pause_all()
         position = max(hold.record.next.get(topic, start), start)
         self._merge.queues[topic].restart(position)
-        await self._ports.inputs.seek(topic, self._partition, position)
+        await self._seek(topic, position)
         return topic
 
     # ------------------------------------------------------------------ progress

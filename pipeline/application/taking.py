@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from pipeline.application import lane_record
+from pipeline.application import failpoints, lane_record
+from pipeline.application.failpoints import Failpoint
 from pipeline.application.lane_record import LaneRecord, decode_lane
 from pipeline.application.ports import Changelog, Doubt, LogBounds, Record, Table, TableWrite
 
@@ -74,6 +75,7 @@ async def stand(changelog: Changelog, table: Table, partition: int, attempt: str
     """
     seen = await table.position()
     bounds = await changelog.bounds(partition)
+    await failpoints.reached(Failpoint.TAKE_BOUNDS)
     offset = _offset(seen, bounds)
     if seen is not None and offset is not None:
         standing = await _roll_forward(changelog, table, partition, seen, offset, bounds, now - oldest)
@@ -90,6 +92,7 @@ async def _roll_forward(
     position, replayed, newest, last = seen, 0, offset, offset
     fields: dict[bytes, bytes | None] = {}
     async for records in changelog.replay(partition, offset, bounds.end):
+        await failpoints.reached(Failpoint.TAKE_REPLAY)
         for found in records:
             replayed += 1
             newest = found.offset
@@ -158,6 +161,7 @@ class _Whole:
     async def content(self) -> AsyncIterator[TableWrite]:
         newest = -1
         async for records in self._changelog.replay(self._partition, self._bounds.start, self._bounds.end):
+            await failpoints.reached(Failpoint.TAKE_FILL)
             self.replayed += len(records)
             if records:
                 newest = records[-1].offset

@@ -3,6 +3,7 @@
 Exit status: 0 after SIGTERM or SIGINT, 1 after a failure (start another), 2 a mistake in the settings or around them.
 """
 
+import os
 import sys
 from typing import Annotated
 
@@ -19,6 +20,7 @@ def worker(
 ) -> None:
     """Fold events and publish stage changes, for as many lanes as Kafka gives to this process."""
     from pipeline.log import configure
+    from pipeline.worker import failpoints
     from pipeline.worker.main import run_worker
     from pipeline.worker.wiring import wire
 
@@ -26,4 +28,5 @@ def worker(
         return  # whoever was to say so is gone
     settings = load_settings(config)
     configure(settings.log_format, settings.log_level)
+    failpoints.install(os.environ)
     raise typer.Exit(run_worker(settings, wire))

@@ -110,7 +110,11 @@ class Application:
         self.config.write_text(json.dumps({**self.config_values, **changed}, indent=2))
 
     def worker(
-        self, name: str = "one", *, planted: Mapping[str, Any] | None = None, **environment: str
+        self,
+        name: str = "one",
+        *,
+        planted: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> WorkerProcess:
         """A worker, started; one of that name must have ended before. Its log goes on."""
         before = self.workers.get(name)
@@ -132,14 +136,15 @@ class Application:
 
     # ---- waiting
 
-    def totals(self, outcome: str = "read") -> int:
-        """Events of this outcome in all lane records that Redis has."""
+    def totals(self, *outcomes: str) -> int:
+        """Events of these outcomes in all lane records that Redis has."""
         records = reading.lane_records(self.settings).values()
-        return sum(getattr(tally, outcome) for record in records for tally in record.totals.values())
+        tallies = [tally for record in records for tally in record.totals.values()]
+        return sum(getattr(tally, outcome) for tally in tallies for outcome in outcomes)
 
     def accounted(self) -> int:
         """Events that have come to their end: folded, duplicate, late or dead."""
-        return sum(self.totals(outcome) for outcome in ("folded", "duplicate", "late", "dead"))
+        return self.totals("folded", "duplicate", "late", "dead")
 
     def until_at_work(self, since: int, within_s: float = 20.0) -> None:
         """Until some more events have come to their end than so many before."""

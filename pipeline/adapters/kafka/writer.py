@@ -17,6 +17,8 @@ from pipeline.adapters.kafka.batches import BATCH_BYTES, Batch, Stamp, cut
 from pipeline.adapters.kafka.connection import Cluster, Connection, check, step, until_settled
 from pipeline.adapters.kafka.metadata import TopicPartition
 from pipeline.adapters.kafka.producing import produce
+from pipeline.application import failpoints
+from pipeline.application.failpoints import Failpoint
 from pipeline.application.ports import KafkaDoubt, Outgoing
 
 COMMIT = True
@@ -65,13 +67,16 @@ class TransactionalWriter:
         if batches:
             async with step(f"transaction of producer {self._id}", self._limit):
                 await until_settled(self._cluster, self._limit, lambda: self._add(list(batches)))
+                await failpoints.reached(Failpoint.COMMIT_BEGUN)
                 # Kafka takes one batch a partition in a request.
                 for rank in zip_longest(*batches.values()):
                     sent = {tp: batch for tp, batch in zip(batches, rank, strict=True) if batch is not None}
                     answer = await produce(self._cluster, sent, self._limit, self._id)
                     last.update({tp: answer[tp].offset + batch.count - 1 for tp, batch in sent.items()})
+            await failpoints.reached(Failpoint.COMMIT_PRODUCED)
             async with step(f"commit of producer {self._id}", self._limit):
                 await self._end()
+            await failpoints.reached(Failpoint.COMMIT_ANSWERED)
         self._usable = True
         return last
 
@@ -111,7 +116,8 @@ class TransactionalWriter:
 
     async def _end(self) -> None:
         """Sent once, whatever comes of it: a second one could commit what another has begun since."""
-        answer = await self._ask_coordinator(EndTxnRequest(self._id, self._producer, self.epoch, COMMIT))
+        asking = self._ask_coordinator(EndTxnRequest(self._id, self._producer, self.epoch, COMMIT))
+        answer = await failpoints.meanwhile(Failpoint.COMMIT_SENT, asking)
         self._check(answer.error_code, f"commit of producer {self._id}")
 
     async def _ask_coordinator(self, request: Any) -> Any:

@@ -12,6 +12,8 @@ from redis.exceptions import RedisError
 
 from pipeline.adapters.redis.commands import FIELDS_A_COMMAND, POSITION, Keys, write_commands
 from pipeline.adapters.redis.connection import Command, OneLifeConnection
+from pipeline.application import failpoints
+from pipeline.application.failpoints import Failpoint
 from pipeline.application.ports import TableDoubt, TableWrite
 
 _SCORES = b"WITHSCORES"
@@ -113,7 +115,9 @@ class RedisTable:
                         more_fields, more_due = await self._fill(attempt, keys, write)
                         fields, due = fields + more_fields, due + more_due
                 await self._check_filled(keys, seen, fields, due)
+                await failpoints.reached(Failpoint.TAKE_RENAME_BEFORE)
                 await self._put_in_place(attempt, keys, position, fields, due)
+                await failpoints.reached(Failpoint.TAKE_RENAME_AFTER)
             except TableDoubt:
                 with suppress(TableDoubt):
                     await self._remove_attempts({attempt})

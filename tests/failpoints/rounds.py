@@ -1,0 +1,131 @@
+"""A round: a worker fails where its environment says, others go on with its work, and the judge looks at all of it."""
+
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psutil
+
+from pipeline.application.failpoints import Failpoint
+from pipeline.worker.failpoints import FAILPOINTS, Action
+from tests.harness import reading
+from tests.harness.application import Application, ago, some_traffic
+from tests.harness.judging import Verdict
+from tests.harness.waiting import until
+from tests.harness.worker_process import WorkerProcess
+
+DELAY = "5s"
+"""Longer than the session, the transaction and the step timeout of QUICK."""
+
+PATIENCE_S = 60.0
+NEWS_EVERY_S = 0.5
+
+REBUILDING = frozenset({Failpoint.TAKE_FILL, Failpoint.TAKE_RENAME_BEFORE, Failpoint.TAKE_RENAME_AFTER})
+"""Reached only if Redis has lost the table."""
+NEEDS_A_PAST = REBUILDING | {Failpoint.TAKE_REPLAY}
+"""Reached only if the changelog has something."""
+HANDING_OVER = frozenset({Failpoint.LANE_PARKED, Failpoint.LANE_RELEASED})
+"""Reached only if another worker takes lanes over."""
+BESIDE_THE_LANES = frozenset(
+    {Failpoint.TICK_BEFORE, Failpoint.TICK_ACKNOWLEDGED, Failpoint.TICK_ENDS, Failpoint.PROGRESS_READ}
+)
+"""A bug there ends the process, as it should: no lane could settle it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One failpoint, what happens there, and at which time that it is reached."""
+
+    point: Failpoint
+    action: Action
+    hit: int = 1
+
+    def __str__(self) -> str:
+        time_given = f"({DELAY})" if self.action == "delay" else ""
+        return f"{self.point.label}={self.action}{time_given}@{self.hit}"
+
+    @property
+    def ends_the_process(self) -> bool:
+        return self.action == "kill" or (self.action == "raise" and self.point in BESIDE_THE_LANES)
+
+
+def give_a_past(app: Application) -> Verdict:
+    """The application has worked before; afterwards it is at rest and without workers."""
+    some_traffic(app, "past", customers=4)
+    verdict = app.assert_right(app.worker("past"), PATIENCE_S)
+    _end(app)
+    return verdict
+
+
+def play(app: Application, cells: Sequence[Cell], tag: str) -> Verdict:
+    """One round of an application at rest without workers, which it is again afterwards; AssertionError if not right.
+
+    Of the cells only the last may end or stop the process, and it must be reached after the others.
+    """
+    points = {cell.point for cell in cells}
+    if points & REBUILDING:
+        with reading.redis_client(app.settings) as client:
+            for lane in range(app.settings.partitions):
+                client.delete(app.settings.table_key(lane), f"{app.settings.table_key(lane)}:due")
+    some_traffic(app, tag, customers=4)
+    victim = app.worker(f"{tag}-victim", environment={FAILPOINTS: "; ".join(map(str, cells))})
+    heir: WorkerProcess | None = None
+    if points & HANDING_OVER:
+        victim.until_ready(PATIENCE_S)
+        heir = app.worker(f"{tag}-heir")
+    for cell in cells:
+        _until_reached(app, victim, cell, tag)
+    last = cells[-1]
+    if last.action == "stop":
+        until(lambda: _stands(victim), lambda: f"it stands\n{app.tails()}", PATIENCE_S)
+    if last.ends_the_process:
+        assert victim.ended(PATIENCE_S) == (-signal.SIGKILL if last.action == "kill" else 1), app.tails()
+    if heir is None and (last.action == "stop" or last.ends_the_process):
+        heir = app.worker(f"{tag}-heir")
+    if last.action == "stop":
+        assert heir is not None
+        _until_it_has_all_lanes(app, heir)
+        victim.resume()
+    some_traffic(app, f"{tag}z", customers=4)
+    verdict = app.assert_right(victim if heir is None else heir, PATIENCE_S)
+    _end(app)
+    return verdict
+
+
+def _until_reached(app: Application, victim: WorkerProcess, cell: Cell, tag: str) -> None:
+    """Until the worker has said that it was there; now and then something happens, so that there are batches."""
+    began = time.monotonic()
+    told = 0
+
+    def reached() -> bool:
+        nonlocal told
+        if time.monotonic() > began + told * NEWS_EVERY_S:
+            told += 1
+            app.sender.event("web", f"{tag}-{cell.point.label}-{told}", "page_viewed", ago(0))
+            app.sender.flush()
+        return bool(victim.logged("failpoint", point=cell.point.label, action=cell.action))
+
+    until(reached, lambda: f"{cell} is reached\n{app.tails()}", PATIENCE_S)
+
+
+def _stands(worker: WorkerProcess) -> bool:
+    return bool(psutil.Process(worker.process.pid).status() == psutil.STATUS_STOPPED)
+
+
+def _until_it_has_all_lanes(app: Application, worker: WorkerProcess) -> None:
+    """Which is only when the group has given up the one that stands, so after its session timeout."""
+
+    def has() -> bool:
+        lanes = {lane["partition"] for lane in worker.lanes() if lane["state"] == "running"}
+        return lanes == set(range(app.settings.partitions))
+
+    until(has, lambda: f"{worker.name} has all lanes\n{app.tails()}", PATIENCE_S)
+
+
+def _end(app: Application) -> None:
+    running = [worker for worker in app.workers.values() if worker.running]
+    for worker in running:
+        worker.ask_to_stop()
+    codes = {worker.name: worker.ended(PATIENCE_S) for worker in running}
+    assert set(codes.values()) == {0}, f"asked to stop, they ended with {codes}\n{app.tails()}"
