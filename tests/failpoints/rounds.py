@@ -53,7 +53,7 @@ class Cell:
 def give_a_past(app: Application) -> Verdict:
     """The application has worked before; afterwards it is at rest and without workers."""
     some_traffic(app, "past", customers=4)
-    verdict = app.assert_right(app.worker("past"), PATIENCE_S)
+    verdict = app.assert_right(app.worker("past", preloaded=True), PATIENCE_S)
     _end(app)
     return verdict
 
@@ -69,11 +69,12 @@ def play(app: Application, cells: Sequence[Cell], tag: str) -> Verdict:
             for lane in range(app.settings.partitions):
                 client.delete(app.settings.table_key(lane), f"{app.settings.table_key(lane)}:due")
     some_traffic(app, tag, customers=4)
-    victim = app.worker(f"{tag}-victim", environment={FAILPOINTS: "; ".join(map(str, cells))})
+    plan = "; ".join(map(str, cells))
+    victim = app.worker(f"{tag}-victim", environment={FAILPOINTS: plan}, preloaded=True)
     heir: WorkerProcess | None = None
     if points & HANDING_OVER:
         victim.until_ready(PATIENCE_S)
-        heir = app.worker(f"{tag}-heir")
+        heir = app.worker(f"{tag}-heir", preloaded=True)
     for cell in cells:
         _until_reached(app, victim, cell, tag)
     last = cells[-1]
@@ -82,7 +83,7 @@ def play(app: Application, cells: Sequence[Cell], tag: str) -> Verdict:
     if last.ends_the_process:
         assert victim.ended(PATIENCE_S) == (-signal.SIGKILL if last.action == "kill" else 1), app.tails()
     if heir is None and (last.action == "stop" or last.ends_the_process):
-        heir = app.worker(f"{tag}-heir")
+        heir = app.worker(f"{tag}-heir", preloaded=True)
     if last.action == "stop":
         assert heir is not None
         _until_it_has_all_lanes(app, heir)

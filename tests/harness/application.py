@@ -115,11 +115,12 @@ class Application:
         *,
         planted: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
+        preloaded: bool = False,
     ) -> WorkerProcess:
         """A worker, started; one of that name must have ended before. Its log goes on."""
         before = self.workers.get(name)
         assert before is None or not before.running, f"{name} still runs"
-        worker = WorkerProcess(name, self.config, free_port(), self.directory, planted, environment)
+        worker = WorkerProcess(name, self.config, free_port(), self.directory, planted, environment, preloaded)
         self.workers[name] = worker
         return worker.start()
 
