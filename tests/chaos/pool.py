@@ -79,7 +79,7 @@ class Pool:
         return have and all(each) and all(worker.ready for worker in self.running)
 
     def _start(self, name: str) -> None:
-        worker = self._app.worker(name, planted=None, **self._environment)
+        worker = self._app.worker(name, planted=None, environment=self._environment)
         self._reaper.watch(worker.process.pid)
         self._meant[name] = worker
 
