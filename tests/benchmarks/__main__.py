@@ -13,10 +13,10 @@ import typer
 from rich.console import Console
 
 from pipeline.dev.stack import Stack
-from tests.benchmarks import common_work, cost, growth, latency, results, tables
+from tests.benchmarks import budget, common_work, cost, counts, growth, latency, results, tables
 from tests.benchmarks.results import RESULTS, Circumstances, Cost, Figure, Growth, Latency, Line, Rebuild
 from tests.benchmarks.systems.known import SYSTEMS, available
-from tests.benchmarks.systems.system import System
+from tests.benchmarks.systems.system import ROOT, System
 
 logging.getLogger("aiokafka").setLevel(logging.ERROR)  # it tells of every retry of a new topic
 
@@ -111,6 +111,24 @@ def all_command(results_file: Results = RESULTS) -> None:
     latency_command(results_file=results_file)
     rebuild_command(results_file=results_file)
     growth_command(results_file=results_file)
+
+
+@app.command("counts")
+def counts_command(
+    renew: Annotated[bool, typer.Option("--renew", help="Make what is counted now the budget.")] = False,
+) -> None:
+    """The work for an event, counted, against the committed budget; exit code 1 if something went up. Times nothing."""
+    budget.ensure_same_conditions()
+    with Stack() as stack, tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
+        counted = counts.count(stack, Path(directory))
+    console.print(tables.counts_table(counted, budget.read()))
+    if renew:
+        budget.write(counted)
+        console.print(f"{budget.BUDGET.relative_to(ROOT)} is renewed; say in the commit why it may go up")
+    elif raised := budget.exceeded(counted, budget.read()):
+        console.print("\n".join(raised), style="red")
+        console.print(f"If that is meant: {budget.RENEWAL}, and say why in the commit.")
+        raise typer.Exit(1)
 
 
 def _available(names: str) -> Sequence[System]:

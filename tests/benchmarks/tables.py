@@ -1,6 +1,6 @@
 """What was measured, as tables for people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from rich.table import Table
@@ -129,6 +129,19 @@ def rebuild_table(rebuilds: Sequence[Rebuild]) -> Table:
             _sum(rebuild.worker_us, rebuild.redis_us),
             f"{rebuild.load_average:.1f}",
         )
+    return table
+
+
+def counts_table(counted: Mapping[str, float], budget: Mapping[str, float]) -> Table:
+    """What was counted beside the budget."""
+    table = Table(title="the work for the events of the counting run")
+    table.add_column("what")
+    for name in ("counted", "budget", "change"):
+        table.add_column(name, justify="right")
+    for name in dict.fromkeys((*counted, *budget)):
+        now, was = counted.get(name, 0), budget.get(name, 0)
+        change = "" if now == was else f"{now / was - 1:+.1%}" if was else "new"
+        table.add_row(name, f"{now:,}", f"{was:,}", change)
     return table
 
 
