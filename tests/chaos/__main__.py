@@ -13,6 +13,7 @@ import msgspec
 import typer
 from rich.console import Console
 
+from pipeline.errors import UserError
 from tests.chaos.faults import FAULTS
 from tests.chaos.report import Report, show
 from tests.chaos.run import Chaos, Plan
@@ -43,8 +44,12 @@ def chaos(
     console.print(f"seed {seed}; the same again: {again}", markup=False)
     console.print(f"logs and data are in {directory} while it runs", markup=False)
     course = Chaos(Plan(seed, minutes * 60, rate, tuple(fault or ()), bug), directory)
-    signal.signal(signal.SIGINT, lambda *_: course.stop.set())
-    report = _watched(course, console)
+    _end_on_interrupt(course, console)
+    try:
+        report = _watched(course, console)
+    except (AssertionError, UserError) as error:
+        console.print(f"it could not be done: {error}\nlogs and data are kept in {directory}", markup=False)
+        raise typer.Exit(2) from None
     if report.right and not keep:
         shutil.rmtree(directory)
     else:
@@ -69,6 +74,17 @@ def _again(seed: int, minutes: float, rate: float, faults: list[str], bug: str) 
     words = ["python -m tests.chaos", f"--seed {seed}", f"--minutes {minutes:g}", f"--rate {rate:g}"]
     words += [f'--fault "{name}"' for name in faults]
     return " ".join([*words, f"--bug {bug}"] if bug else words)
+
+
+def _end_on_interrupt(course: Chaos, console: Console) -> None:
+    """The first Ctrl-C ends it in order, the second at once: then nothing is judged, and nothing left behind either."""
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        console.print("ending; once more to end without a judgement", markup=False)
+        course.stop.set()
+
+    signal.signal(signal.SIGINT, end)
 
 
 def _watched(course: Chaos, console: Console) -> Report:

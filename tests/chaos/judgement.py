@@ -18,15 +18,18 @@ GRACE_MS = 1_000
 REST_S = 120.0
 """How long it may take until all is done, once nothing more is sent."""
 
+CHECK_S = 900.0
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Figures, and by kind everything that is wrong, in words."""
+    """Figures (`checked`: those of `journey check`), and by kind everything that is wrong, in words."""
 
     events: Mapping[str, int]
     published: Mapping[str, int]
+    checked: Mapping[str, int]
     wrong: Mapping[str, list[str]]
 
 
@@ -45,9 +48,11 @@ def judge(world: World) -> Judgement:
 
     watermark = _rest(world, tried)
     verdict = tried(lambda: world.app.judge(watermark))
+    checked, findings = _check(world)
     return Judgement(
         events={} if verdict is None else _events(verdict),
         published={} if verdict is None else _published(verdict),
+        checked=checked,
         wrong={
             **({} if verdict is None else _wrong(verdict)),
             "gaps, as they were seen": world.follower.problems,
@@ -56,8 +61,21 @@ def judge(world: World) -> Judgement:
             "I4, not committed": world.watch.uncommitted,
             "not recovered": [*world.problems, *unfinished],
             "workers": world.pool.problems,
+            "journey check": findings,
         },
     )
+
+
+def _check(world: World) -> tuple[Mapping[str, int], list[str]]:
+    """The figures of `journey check`, and what it found; its exit status counts."""
+    done = world.app.command("check", "--json", "--examples", "5", within_s=CHECK_S)
+    if done.returncode not in {0, 1} or not done.stdout:
+        return {}, [f"it ended with {done.returncode}: {done.stderr[-1000:]}"]
+    said = json.loads(done.stdout)
+    findings = [f"{each['invariant']} {each['kind']} at {each['where']}: {each['what']}" for each in said["examples"]]
+    if done.returncode and not findings:
+        findings = [f"it ended with {done.returncode} and told no example"]
+    return {**said["checked"], **{f"not judged: {what}": n for what, n in said["unjudged"].items()}}, findings
 
 
 def _rest(world: World, tried: Callable[[Callable[[], object]], object]) -> int | None:

@@ -24,10 +24,10 @@ class Recovery(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct):
-    """`wrong` is by kind what may not be, in words; all else are figures. `recoveries` by what was done.
+    """What was done, seen and found: `wrong` is by kind what may not be, in words; all else are figures.
 
-    `looks`: reads of Redis; `compared`: values among them that were held against the changelog. `seconds` without the
-    judgement.
+    `checked`: what `journey check` counted. `looks`: reads of Redis; `compared`: values among them that were held
+    against the changelog. `recoveries` by what was done. `seconds` without the judgement. `kept`: where the data is.
     """
 
     seed: int
@@ -36,6 +36,7 @@ class Report(msgspec.Struct):
     counts: Mapping[str, int]
     events: Mapping[str, int]
     published: Mapping[str, int]
+    checked: Mapping[str, int]
     looks: int
     compared: int
     recoveries: Mapping[str, Recovery]
@@ -81,10 +82,11 @@ def _recovery_table(report: Report) -> Table:
 
 
 def _figures(report: Report) -> Table:
-    """Four columns of figures side by side, under what they count."""
+    """Columns of figures side by side, under what they count."""
     looked = {"looks": report.looks, "values compared": report.compared}
     wrong = {name: len(found) for name, found in report.wrong.items()}
     columns = {"done": report.counts, "sent": report.events, "published and read": {**report.published, **looked}}
+    columns["journey check"] = report.checked
     table = Table(*(*columns, "wrong"), box=box.SIMPLE_HEAD)
     table.add_row(*(_listed(figures) for figures in (*columns.values(), wrong)))
     return table

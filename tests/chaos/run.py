@@ -102,6 +102,7 @@ class Chaos:
                 counts={"faults": len(measured), **dict(sorted(world.counts.items()))},
                 events=judgement.events,
                 published=judgement.published,
+                checked=judgement.checked,
                 looks=watch.looks,
                 compared=watch.compared,
                 recoveries=recoveries(measured),
@@ -112,7 +113,7 @@ class Chaos:
         self.began = time.monotonic()
         world.traffic.begin_veterans()
         world.pool.complete()
-        until(world.pool.all_run, world.app.tails, START_S)
+        until(lambda: self.stop.is_set() or world.pool.all_run(), world.app.tails, START_S)
         world.app.until_accounted(START_S)
         for ours in (world.follower, world.reader, world.traffic):
             ours.start()

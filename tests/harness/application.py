@@ -124,14 +124,14 @@ class Application:
         self.workers[name] = worker
         return worker.start()
 
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: str, within_s: float = 30.0) -> subprocess.CompletedProcess[str]:
         """`journey …` with the settings of this application."""
         return subprocess.run(
             [sys.executable, "-m", "pipeline", *arguments, "--config", str(self.config)],
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=within_s,
             check=False,
         )
 
