@@ -10,8 +10,11 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from tests.chaos.pool import NAMES
 from tests.chaos.world import World
-from tests.harness.sending import fencing_producer
+from tests.harness.sending import Sent, fencing_producer
 from tests.harness.worker_process import WorkerProcess
+
+ONE_LANE = 0.7
+"""Share of the transactions upstream that hold back one lane and no other."""
 
 # ---- workers
 
@@ -80,11 +83,21 @@ def broker_stands(world: World) -> Iterator[None]:
 def _upstream(world: World, commits: bool) -> Iterator[None]:
     world.counts["transactions"] += 1
     with world.app.sender.transaction(f"upstream{world.counts['transactions']}") as transaction:
-        for sent in world.traffic.some(world.chance.randint(5, 50)):
+        for sent in _somewhere(world):
             transaction.put(sent)
         yield
         if commits:
             transaction.commit()
+
+
+def _somewhere(world: World) -> list[Sent]:
+    """Events for all lanes, or all of them for one: then that lane is behind and the others are not."""
+    some = world.traffic.some(world.chance.randint(5, 50))
+    if world.chance.random() < ONE_LANE:
+        lane = world.chance.randrange(world.app.settings.partitions)
+        for sent in some:
+            sent.partition = lane
+    return some
 
 
 @contextmanager
@@ -105,7 +118,7 @@ def transaction_left(world: World) -> Iterator[None]:
     name = f"{world.app.settings.prefix}upstream{world.counts['transactions']}"
     producer = fencing_producer(world.app.settings, name, timeout_ms=_LEFT_MS)
     producer.begin_transaction()
-    for sent in world.traffic.some(world.chance.randint(5, 50)):
+    for sent in _somewhere(world):
         producer.produce(world.app.settings.topic(sent.topic), sent.value, sent.key, partition=sent.partition)
     producer.flush(20)
     del producer
@@ -291,7 +304,7 @@ FAULTS: Final = {
         Fault("worker comes or leaves", "worker", workers_changed, cards=3),
         Fault("broker killed", "kafka", broker_killed, (0.0, 2.0), cards=2),
         Fault("broker stands", "kafka", broker_stands, (0.5, 5.0)),
-        Fault("transaction hangs", "kafka", transaction_hangs, (2.0, 6.0)),
+        Fault("transaction hangs", "kafka", transaction_hangs, (3.0, 8.0)),
         Fault("transaction aborted", "kafka", transaction_aborted, (1.0, 4.0)),
         Fault("transaction left open", "kafka", transaction_left, (_LEFT_MS / 1000 + 2.0, _LEFT_MS / 1000 + 3.0)),
         Fault("lane fenced", "kafka", lane_fenced),

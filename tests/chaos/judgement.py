@@ -1,6 +1,7 @@
 """The end of a run: all comes to rest, and is held against the plain fold and against what was seen on the way."""
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,7 +17,7 @@ GRACE_MS = 1_000
 """That of every channel in the settings of the run."""
 
 REST_S = 120.0
-"""How long it may take until all is done, once nothing more is sent."""
+"""How long it may take until all is done, once nothing more is sent: longer than any backlog of a run."""
 
 CHECK_S = 900.0
 
@@ -90,13 +91,19 @@ def _rest(world: World, tried: Callable[[Callable[[], object]], object]) -> int 
         world.look_after()
         return world.pool.all_run()
 
-    tried(lambda: until(complete, lambda: f"every lane runs\n{app.tails()}", REST_S))
-    tried(lambda: app.until_accounted(REST_S))
+    deadline = time.monotonic() + REST_S
+
+    def left() -> float:
+        """Seconds; a little for each step, also if an earlier one has failed."""
+        return max(deadline - time.monotonic(), 5.0)
+
+    tried(lambda: until(complete, lambda: f"every lane runs\n{app.tails()}", left()))
+    tried(lambda: app.until_accounted(left()))
     beyond = LONGEST_SILENCE_MS + 2 * GRACE_MS
-    watermark = tried(lambda: app.until_time_has_passed(world.pool.running[0], REST_S, beyond))
-    tried(lambda: until(lambda: not watch.unsettled, "the changelog has all that was read of Redis", REST_S))
+    watermark = tried(lambda: app.until_time_has_passed(world.pool.running[0], left(), beyond))
+    tried(lambda: until(lambda: not watch.unsettled, "Redis and the changelog have all that was seen", left()))
     world.reader.stop()
-    tried(lambda: until(lambda: not watch.unsettled, "the changelog has all that was read of Redis", REST_S))
+    tried(lambda: until(lambda: not watch.unsettled, "the changelog has all that was read of Redis", left()))
     world.follower.stop()
     return watermark if isinstance(watermark, int) else None
 

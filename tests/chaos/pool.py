@@ -14,12 +14,15 @@ STOP_S = 10.0
 class Pool:
     """Keeps as many workers as `wanted` says. `problems`: what none of them may ever do."""
 
-    def __init__(self, app: Application, reaper: Reaper, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, app: Application, reaper: Reaper, environment: Mapping[str, str], *, preloaded: bool = False
+    ) -> None:
         self.wanted = 1
         self.problems: list[str] = []
         self._app = app
         self._reaper = reaper
         self._environment = dict(environment)
+        self._preloaded = preloaded
         self._meant: dict[str, WorkerProcess] = {}
         self._standing: set[str] = set()
 
@@ -79,7 +82,7 @@ class Pool:
         return have and all(each) and all(worker.ready for worker in self.running)
 
     def _start(self, name: str) -> None:
-        worker = self._app.worker(name, planted=None, environment=self._environment)
+        worker = self._app.worker(name, environment=self._environment, preloaded=self._preloaded)
         self._reaper.watch(worker.process.pid)
         self._meant[name] = worker
 

@@ -23,8 +23,8 @@ from tests.harness.reading import lane_records
 from tests.harness.sending import Sent
 
 LOOK_EVERY_S = 0.05
-PATIENCE_S = 60.0
-"""How long the pipeline may take to be as before, once a fault is over."""
+PATIENCE_S = 120.0
+"""How long the pipeline may take to be as before, once a fault is over, on a machine that is busy."""
 
 _SNAPSHOTS = 3
 
@@ -92,6 +92,17 @@ class World:
         waits = {worker.name: worker.waits() for worker in self.pool.running}
         self.problems.append(f"not as before within {PATIENCE_S:g} s: {waits}")
         return None
+
+    def until_whole(self) -> None:
+        """Waits until as many workers as are wanted run, unless all of it is to end."""
+
+        def whole() -> bool:
+            self.look_after()
+            return self.stop.is_set() or self.pool.all_run()
+
+        self.pool.complete()
+        if not self.until(whole, PATIENCE_S):
+            self.problems.append(f"the workers that were started again were not ready within {PATIENCE_S:g} s")
 
     def look_after(self) -> None:
         """Looks after the workers; raises what ended a thread of ours."""
