@@ -1,5 +1,5 @@
 # Each target is a line or two that calls a tool a person could call as well.
-# Variables: PYTHON=python3.12  VENV=.venv  ARGS="..." (for run, test, cdnow, bench, chaos, failpoints and dev)
+# Variables: PYTHON=python3.12  VENV=.venv  ARGS="..." (for run, test, cdnow, bench, chaos, failpoints, sim and dev)
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint types layers format dev cdnow bench chaos failpoints reset clean lock
+.PHONY: help setup run test lint types layers format dev cdnow bench chaos failpoints sim reset clean lock
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -58,6 +58,9 @@ chaos: setup ## Hurt a real pipeline at random for ten minutes, and judge what i
 
 failpoints: setup ## Let workers fail at each step of the protocol, and judge
 	@$(BIN)/python -m tests.failpoints $(ARGS)
+
+sim: setup ## Lead the lanes through 1,000 simulated worlds, or as many as wanted
+	@$(BIN)/python -m tests.simulation $(ARGS)
 
 reset: setup ## Remove what the local Kafka and Redis hold
 	@$(BIN)/journey dev reset

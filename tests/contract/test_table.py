@@ -566,6 +566,27 @@ class TestFakeFaults:
         redis.deliver_late()
         assert await fake.load([b"a"], b"T:3") == [b"3"]
 
+    async def test_an_apply_that_comes_twice_is_done_once(self, redis: FakeRedis, fake: FakeTable) -> None:
+        redis.fail_next("apply", "doubled")
+        await fake.apply(b"T:2", fields(a=b"2"))
+        await fake.apply(b"T:3", fields(a=b"3"))
+        redis.deliver_late()
+        assert await fake.load([b"a"], b"T:3") == [b"3"]
+
+    async def test_a_late_rename_finds_what_the_next_attempt_has_left_of_it(
+        self, redis: FakeRedis, fake: FakeTable
+    ) -> None:
+        async def content() -> AsyncIterator[TableWrite]:
+            yield fields(a=b"late")
+
+        redis.fail_next("rename", "late")
+        with pytest.raises(TableDoubt):
+            await fake.rebuild("first", b"T:1", b"T:2", content())
+        await fake.open()
+        await fill(fake, b"T:3", fields(a=b"3"))
+        redis.deliver_late()
+        assert await fake.load([b"a"], b"T:3") == [b"3"]
+
     async def test_a_restart_falls_back_to_a_snapshot(self, redis: FakeRedis, fake: FakeTable) -> None:
         before = redis.snapshot()
         await fake.apply(b"T:2", fields(a=b"2"))

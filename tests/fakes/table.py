@@ -12,16 +12,16 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 from pipeline.application.ports import TableDoubt, TableWrite
 
 Operation = Literal["open", "position", "load", "apply", "due", "earliest", "fill", "rename"]
 Moment = Literal["sent", "answered"]
-Fault = Literal["lost", "unanswered", "late"]
+Fault = Literal["lost", "unanswered", "late", "doubled"]
 """What a client sees as a doubt: the call never arrived; it was done and its answer was lost; it arrives later, at
-`FakeRedis.deliver_late`, and is done then if its watch still holds."""
+`FakeRedis.deliver_late`, and is done then if its watch still holds. One that is doubled is done, and arrives again."""
 
 Answer = TypeVar("Answer")
 
@@ -101,7 +101,10 @@ class FakeRedis:
         self.refusal = word
 
     def fail_next(self, operation: Operation, fault: Fault) -> None:
-        """The next such operation ends as a doubt, several ones in turn. Only `apply` can be late."""
+        """The next such operation ends as a doubt, several ones in turn.
+
+        Only `apply`, `fill` and `rename` can be late, and only `apply` doubled.
+        """
         self._faults.append((operation, fault))
 
     def deliver_late(self) -> None:
@@ -185,7 +188,8 @@ class FakeTable:
             self._need_guard()
             self._guarded = False
             connection = self._connection
-            await self._do("apply", lambda: self._execute(connection, put))
+            twin = replace(connection, seen=dict(connection.seen))
+            await self._do("apply", lambda: self._execute(connection, put), lambda: self._execute(twin, put))
             self._guarded, self._position = True, position
 
     async def due(self, until: int, limit: int) -> list[tuple[bytes, int]]:
@@ -210,7 +214,8 @@ class FakeTable:
                     more_fields, more_due = await self._fill(key, write)
                     fields, due = fields + more_fields, due + more_due
                 more_fields, _ = await self._fill(key, TableWrite({POSITION: position or None}, {}))
-                await self._do("rename", lambda: self._put_in_place(key, seen, (fields + more_fields, due)))
+                filled = fields + more_fields, due
+                await self._do("rename", lambda: self._put_in_place(key, seen, filled))
             except TableDoubt:
                 if self._connection.alive and self._server.refusal is None:
                     self._remove([key])
@@ -247,8 +252,13 @@ class FakeTable:
             self._expect(self._position, found)
             return index
 
-    async def _do(self, operation: Operation, act: Callable[[], Answer]) -> Answer:
-        """One exchange with the server: `act` happens between the two steps, unless a fault has it otherwise."""
+    async def _do(
+        self, operation: Operation, act: Callable[[], Answer], again: Callable[[], object] | None = None
+    ) -> Answer:
+        """One exchange with the server: `act` happens between the two steps, unless a fault has it otherwise.
+
+        `again`: what a second copy of the call would do.
+        """
         server, connection = self._server, self._connection
         fault = server.fault_of(operation)
         with _lost_on_error(connection):
@@ -260,6 +270,8 @@ class FakeTable:
             if fault in {"lost", "late"}:
                 raise TableDoubt(f"redis: no answer ({fault})")
         answer = act()
+        if fault == "doubled" and again is not None:
+            server.later(again)
         with _lost_on_error(connection):
             if fault == "unanswered":
                 raise TableDoubt("redis: no answer (unanswered)")

@@ -301,3 +301,57 @@ async def test_a_member_of_this_generation_is_confirmed_and_others_are_not(input
     inputs.assign([], generation=2)
     with pytest.raises(KafkaDoubt, match="not assigned"):
         await inputs.seek(TOPIC, 0, 0)
+
+
+async def test_records_may_stray_into_a_transaction_that_nobody_ends(kafka: FakeKafka, writer: FakeWriter) -> None:
+    kafka.fail_next("commit", "stray")
+    with pytest.raises(KafkaDoubt, match="stray"):
+        await writer.commit(put((b"a", b"1")))
+    assert kafka.log(TOPIC, 0).end == 0
+    kafka.deliver_late()
+    assert kafka.log(TOPIC, 0).stable_end == 0
+    assert kafka.log(TOPIC, 0).end == 1
+    kafka.expire("journey-0")
+    assert committed(kafka) == []
+    assert kafka.log(TOPIC, 0).stable_end == 2
+
+
+async def test_a_late_start_fences_who_has_started_since(kafka: FakeKafka, writer: FakeWriter) -> None:
+    kafka.fail_next("start", "late")
+    with pytest.raises(KafkaDoubt, match="late"):
+        await FakeWriter(kafka, "journey-0").start()
+    await writer.commit(put((b"a", b"1")))
+    kafka.deliver_late()
+    with pytest.raises(Fenced):
+        await writer.commit(put((b"a", b"2")))
+    assert committed(kafka) == [b"1"]
+
+
+async def test_a_transaction_may_end_on_one_partition_before_another(kafka: FakeKafka, writer: FakeWriter) -> None:
+    kafka.create_topic("journey.events")
+    kafka.slow_markers = True
+    await writer.commit([*put((b"a", b"1")), Outgoing("journey.events", 0, [(b"a", b"routed", ())])])
+    transaction = kafka.log(TOPIC, 0).slots[0].transaction
+    kafka.write_markers(transaction, kafka.log("journey.events", 0))
+    assert committed(kafka) == []
+    assert kafka.log("journey.events", 0).stable_end == 2
+    kafka.write_markers(transaction)
+    assert committed(kafka) == [b"1"]
+
+
+async def test_the_clocks_of_brokers_may_differ(kafka: FakeKafka) -> None:
+    kafka.skew[TOPIC, 0] = 300
+    kafka.append(TOPIC, 0, [(b"a", b"1", ())])
+    assert [record.timestamp for record in kafka.log(TOPIC, 0).read(0, 1, committed=True)[0]] == [1_300]
+
+
+async def test_a_silent_partition_is_not_read_until_it_answers(
+    kafka: FakeKafka, inputs: FakeInputs, lane: SomeLane
+) -> None:
+    kafka.append(TOPIC, 0, some(1))
+    await inputs.seek(TOPIC, 0, 0)
+    inputs.silent.add((TOPIC, 0))
+    assert not inputs.deliver()
+    inputs.silent.clear()
+    assert inputs.deliver()
+    assert lane.ranges == [(0, 1, True)]

@@ -3,11 +3,12 @@
 import asyncio
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Literal
 
-from pipeline.application.ports import Entry, Fenced, KafkaDoubt
+from pipeline.application.ports import Doubt, Entry, Fenced, KafkaDoubt
 from tests.fakes.kafka.log import Log, Transaction
 
 Operation = Literal[
@@ -16,9 +17,10 @@ Operation = Literal[
 Moment = Literal["sent", "written", "answered"]
 """`written` is in a commit only: its records are in the logs, its end is not yet sent."""
 
-Fault = Literal["lost", "open", "unanswered", "late"]
+Fault = Literal["lost", "open", "unanswered", "late", "stray"]
 """What a client sees as a doubt: the call never arrived; (commit) the records did and the commit did not; it was done
-and its answer was lost; (commit) the commit arrives later, at `FakeKafka.deliver_late`, and counts if it still may."""
+and its answer was lost; (commit, start, publish) the call arrives later, at `FakeKafka.deliver_late`, and counts if it
+still may; (commit) the same of its records, which are then in a transaction that nobody ends."""
 
 BATCH_OVERHEAD, RECORD_OVERHEAD = 61, 12
 
@@ -40,17 +42,19 @@ class Topic:
 
 @dataclass
 class Producer:
-    """A transactional id. Who holds a lower epoch than `epoch` is fenced."""
+    """A transactional id. Who holds a lower epoch than `epoch` is fenced. `ended`: its last transaction before."""
 
     epoch: int = -1
     transaction: Transaction | None = None
+    ended: Transaction | None = None
 
 
 @dataclass
 class FakeKafka:
     """`now`: the brokers' clock, in ms. `step` is awaited before, within and after whatever a client does.
 
-    `slow_markers`: a commit is answered before it can be read, as on the real Kafka, until `write_markers`.
+    `slow_markers`: a commit is answered before it can be read, as on the real Kafka, until `write_markers`. `skew`: by
+    how many ms the clock of a partition's leader is ahead of `now`.
     """
 
     now: Callable[[], int]
@@ -61,8 +65,9 @@ class FakeKafka:
     producers: dict[str, Producer] = field(default_factory=dict)
     _topic_numbers: "count[int]" = field(default_factory=lambda: count(1))
     _faults: list[tuple[Operation, Fault]] = field(default_factory=list)
-    _late: list[tuple[str, int, Transaction]] = field(default_factory=list)
-    _unmarked: list[tuple[Transaction, bool]] = field(default_factory=list)
+    skew: dict[tuple[str, int], int] = field(default_factory=dict)
+    _late: list[Callable[[], object]] = field(default_factory=list)
+    _unmarked: list[tuple[Transaction, Log]] = field(default_factory=list)
 
     # ---- topics
 
@@ -88,7 +93,7 @@ class FakeKafka:
 
     def append(self, topic: str, partition: int, entries: Sequence[Entry], timestamp: int | None = None) -> int:
         """Written by anybody, outside of transactions. The offset of the first record."""
-        return self.log(topic, partition).append(entries, self._dated(topic, timestamp))
+        return self.log(topic, partition).append(entries, self._dated(topic, partition, timestamp))
 
     # ---- transactions
 
@@ -97,7 +102,7 @@ class FakeKafka:
         producer = self.producers.setdefault(transactional_id, Producer())
         producer.epoch += 1
         self._end(producer, committed=False)
-        self.write_markers()  # a new epoch is given out only when the old one has ended everywhere
+        self.write_markers(producer.ended)  # a new epoch is given out only when the old one has ended everywhere
         return producer.epoch
 
     def write(
@@ -111,21 +116,23 @@ class FakeKafka:
         if largest > limit:
             raise KafkaDoubt(f"{topic}-{partition} refused a batch of {largest} bytes, at most {limit} are allowed")
         if producer.transaction is None:
-            self.write_markers()
+            self.write_markers(producer.ended)
             producer.transaction = Transaction()
-        return log.append(entries, self._dated(topic, timestamp), producer.transaction)
+            self.begun(transactional_id, producer.transaction)
+        return log.append(entries, self._dated(topic, partition, timestamp), producer.transaction)
 
     def end(self, transactional_id: str, epoch: int, *, committed: bool) -> None:
         """EndTxn."""
         self._end(self._unfenced(transactional_id, epoch), committed=committed)
 
-    def write_markers(self) -> None:
-        """What has ended can be seen to have ended."""
+    def write_markers(self, of: Transaction | None = None, to: Log | None = None) -> None:
+        """What has ended can be seen to have ended: everything, or only one transaction, in one log."""
         unmarked, self._unmarked = self._unmarked, []
-        for transaction, committed in unmarked:
-            transaction.committed = committed
-            for log in transaction.logs:
+        for transaction, log in unmarked:
+            if of in {None, transaction} and (to is None or to is log):
                 log.mark(transaction)
+            else:
+                self._unmarked.append((transaction, log))
 
     def open_transaction(self, transactional_id: str) -> Transaction | None:
         return self.producers.setdefault(transactional_id, Producer()).transaction
@@ -135,6 +142,14 @@ class FakeKafka:
         if self.open_transaction(transactional_id) is not None:
             self.take_over(transactional_id)
 
+    # ---- for a simulation to override
+
+    def begun(self, transactional_id: str, transaction: Transaction) -> None:
+        """A transaction begins, empty."""
+
+    def ended(self, transaction: Transaction) -> None:
+        """It is decided what becomes of a transaction; its markers may not be written yet."""
+
     # ---- faults
 
     def fail_next(self, operation: Operation, fault: Fault) -> None:
@@ -142,12 +157,11 @@ class FakeKafka:
         self._faults.append((operation, fault))
 
     def deliver_late(self) -> None:
-        """What `late` commits were sent arrives now; it counts if it is the same transaction of the same epoch."""
+        """What was sent by `late` and `stray` calls arrives now."""
         late, self._late = self._late, []
-        for transactional_id, epoch, transaction in late:
-            producer = self.producers[transactional_id]
-            if producer.epoch == epoch and producer.transaction is transaction:
-                self._end(producer, committed=True)
+        for act in late:
+            with suppress(Doubt):
+                act()
 
     def fault_of(self, operation: Operation) -> Fault | None:
         for at, (name, fault) in enumerate(self._faults):
@@ -156,10 +170,19 @@ class FakeKafka:
                 return fault
         return None
 
-    def send_late(self, transactional_id: str, epoch: int) -> None:
-        transaction = self.producers[transactional_id].transaction
-        if transaction is not None:
-            self._late.append((transactional_id, epoch, transaction))
+    def later(self, act: Callable[[], object]) -> None:
+        self._late.append(act)
+
+    def commit_later(self, transactional_id: str, epoch: int) -> None:
+        """The commit counts if it is the same transaction of the same epoch then."""
+        producer = self.producers[transactional_id]
+        transaction = producer.transaction
+
+        def end() -> None:
+            if transaction is not None and producer.epoch == epoch and producer.transaction is transaction:
+                self._end(producer, committed=True)
+
+        self.later(end)
 
     async def reach(self, operation: Operation, moment: Moment, subject: str) -> None:
         """A point where a client waits for a broker; raises KafkaDoubt while they are away."""
@@ -178,12 +201,17 @@ class FakeKafka:
     def _end(self, producer: Producer, *, committed: bool) -> None:
         transaction, producer.transaction = producer.transaction, None
         if transaction is not None:
-            self._unmarked.append((transaction, committed))
+            transaction.committed = committed
+            producer.ended = transaction
+            self._unmarked += [(transaction, log) for log in transaction.logs]
             if not self.slow_markers:
-                self.write_markers()
+                self.write_markers(transaction)
+            self.ended(transaction)
 
-    def _dated(self, topic: str, timestamp: int | None) -> int:
-        return timestamp if timestamp is not None and not self.topics[topic].append_time else self.now()
+    def _dated(self, topic: str, partition: int, timestamp: int | None) -> int:
+        if timestamp is not None and not self.topics[topic].append_time:
+            return timestamp
+        return self.now() + self.skew.get((topic, partition), 0)
 
 
 def batch_bytes(entries: Sequence[Entry]) -> int:

@@ -39,17 +39,23 @@ class FakeWriter:
         kafka = self._kafka
         fault = kafka.fault_of("commit")
         await kafka.reach("commit", "sent", self._id)
-        if fault == "lost":
-            raise KafkaDoubt("commit: no answer (lost)")
         last: dict[tuple[str, int], int] = {}
-        now = kafka.now()
-        for part in outgoing:
-            if part.entries:
-                first = kafka.write(self._id, self.epoch, part.topic, part.partition, part.entries, now)
-                last[part.topic, part.partition] = first + len(part.entries) - 1
+
+        def write() -> None:
+            now = kafka.now()
+            for part in outgoing:
+                if part.entries:
+                    first = kafka.write(self._id, self.epoch, part.topic, part.partition, part.entries, now)
+                    last[part.topic, part.partition] = first + len(part.entries) - 1
+
+        if fault == "stray":
+            kafka.later(write)
+        if fault in {"lost", "stray"}:
+            raise KafkaDoubt(f"commit: no answer ({fault})")
+        write()
         await kafka.reach("commit", "written", self._id)
         if fault == "late":
-            kafka.send_late(self._id, self.epoch)
+            kafka.commit_later(self._id, self.epoch)
         if fault in {"open", "late"}:
             raise KafkaDoubt(f"commit: no answer ({fault})")
         kafka.end(self._id, self.epoch, committed=True)
@@ -157,6 +163,8 @@ async def exchange(kafka: FakeKafka, operation: Operation, subject: str, act: Ca
     """One question to a broker: `act` happens between the two steps, unless a fault has it otherwise."""
     fault = kafka.fault_of(operation)
     await kafka.reach(operation, "sent", subject)
+    if fault == "late":
+        kafka.later(act)
     if fault is not None and fault != "unanswered":
         raise KafkaDoubt(f"{operation}: no answer ({fault})")
     answer = act()

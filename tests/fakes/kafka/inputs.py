@@ -36,6 +36,8 @@ class FakeInputs:
     flow: asyncio.Event = field(default_factory=asyncio.Event)
     refusal: str | None = None
     """What a heartbeat is answered, `rebalancing` say; None if this worker is a good member."""
+    silent: set[TopicPartition] = field(default_factory=set)
+    """Partitions whose fetches go unanswered."""
     _readings: dict[TopicPartition, Reading] = field(default_factory=dict)
     _drops: int = 0
 
@@ -48,14 +50,50 @@ class FakeInputs:
 
     def deliver(self) -> bool:
         """One fetch of every partition that is not paused, offered to its lane. False if there was nothing."""
-        if self.kafka.away:
-            return False
-        moved = [self._deliver(*tp, reading) for tp, reading in list(self._readings.items()) if not reading.paused]
-        return any(moved)
+        moved = False
+        for topic, partition in list(self._readings):
+            haul = self.fetch(topic, partition)
+            if haul is not None:
+                self.hand_on(*haul)
+                moved = True
+        return moved
+
+    def fetch(self, topic: str, partition: int) -> tuple[Fetched, bool] | None:
+        """What one fetch finds and whether it will reach its lane; None if there is nothing to tell."""
+        reading = self._readings.get((topic, partition))
+        if reading is None or reading.paused or self.kafka.away or (topic, partition) in self.silent:
+            return None
+        log, start = self.kafka.log(topic, partition), reading.position
+        if not log.start <= start <= log.end:  # a lane that has lost something looks where the log starts
+            reading.paused = True
+            return Fetched(topic, partition, start, start + 1, (), caught_up=False), False
+        records, end = log.read(start, self.records_a_fetch, committed=True)
+        if end == start and reading.told:
+            return None
+        reading.position, reading.told = end, True
+        arrives = self._drops == 0
+        self._drops = max(0, self._drops - 1)
+        return Fetched(topic, partition, start, end, records, caught_up=end >= log.stable_end), arrives
+
+    def hand_on(self, fetched: Fetched, arrives: bool) -> None:
+        """Offers it to its lane, or tells it what it lost."""
+        lane = self.lane(fetched.partition)
+        reading = self._readings.get((fetched.topic, fetched.partition))
+        if lane is None:
+            return
+        if arrives and self.flow.is_set():
+            lane.offer(fetched)
+            if reading is not None and lane.full(fetched.topic):
+                reading.paused = True
+        else:
+            lane.lost(fetched)
 
     def drop_next(self, fetches: int = 1) -> None:
         """So many of the next fetches are drained and never reach their lane."""
         self._drops += fetches
+
+    def lane(self, partition: int) -> LaneHandle | None:
+        return self.lanes.get(partition)
 
     # ---- the lane's side: ports.Inputs
 
@@ -104,25 +142,3 @@ class FakeInputs:
         if reading is None:
             raise KafkaDoubt(f"{topic}-{partition} is not assigned to this worker")
         return reading
-
-    def _deliver(self, topic: str, partition: int, reading: Reading) -> bool:
-        log, lane, start = self.kafka.log(topic, partition), self.lanes.get(partition), reading.position
-        if not log.start <= start <= log.end:  # a lane that has lost something looks where the log starts
-            reading.paused = True
-            if lane is not None:
-                lane.lost(Fetched(topic, partition, start, start + 1, (), caught_up=False))
-            return True
-        records, end = log.read(start, self.records_a_fetch, committed=True)
-        if end == start and reading.told:
-            return False
-        reading.position, reading.told = end, True
-        fetched = Fetched(topic, partition, start, end, records, caught_up=end >= log.stable_end)
-        if lane is None:
-            return True
-        if self._drops or not self.flow.is_set():
-            self._drops = max(0, self._drops - 1)
-            lane.lost(fetched)
-        else:
-            lane.offer(fetched)
-        reading.paused = lane.full(topic)
-        return True
