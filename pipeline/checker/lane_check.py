@@ -56,13 +56,15 @@ class LaneResult:
 class LaneCheck:
     """Takes what was read of one lane part by part: first `changelog`, then everything else, `finish` at last.
 
-    `starts`: first offset of the lane's partition of each topic, by full name. `table_position`: where the table in
+    `latest`: the highest watermark (ms) that any lane knew when the cut was chosen. `starts`: first offset of the
+    lane's partition of each topic, by full name. `table_position`: where the table in
     Redis was before anything was read. `without`: customers whose feed is not compared.
     """
 
     rules: Rules
     lane: int
     cut: Cut
+    latest: int | None
     starts: Mapping[str, int]
     table_position: int | None
     without: Collection[str] = ()
@@ -136,7 +138,7 @@ class LaneCheck:
 
     def _customers(self, judged_from: int) -> tuple[Counter[tuple[str, str]], int]:
         record, arrivals, changelog = self.cut.record, self.inputs.arrivals, self.changelog
-        customers = LaneCustomers(self.rules, record["watermark"], self.feed, self.findings, self.without)
+        customers = LaneCustomers(self.rules, record["watermark"], self.latest, self.feed, self.findings, self.without)
         known: set[str] = set()
         for key in changelog:
             value = changelog.value(key, self.cut.offset)

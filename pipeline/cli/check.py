@@ -138,6 +138,6 @@ def _print_json(checked: "Checked", seconds: float) -> None:
             for each in findings.examples
         ],
         "unjudged": dict(findings.unjudged),
-        "watermarks": {str(lane): watermark for lane, watermark in checked.lanes.items()},
+        "watermarks": {str(lane): record["watermark"] for lane, record in checked.records.items()},
     }
     typer.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode())

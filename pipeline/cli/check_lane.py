@@ -37,6 +37,8 @@ class Survey:
     """What is known of the cluster before the lanes are read: a cut for each, and the bounds of all logs."""
 
     cuts: Mapping[int, Cut]
+    latest: int | None
+    """The highest watermark of all cuts, ms."""
     starts: Mapping[tuple[str, int], int]
     changelog_id: str
     positions: int
@@ -81,7 +83,10 @@ async def survey(settings: Settings, rules: Rules) -> Survey:
             }
     except Doubt as doubt:
         raise UserError(f"could not check: {doubt}") from None
-    return Survey(cuts, starts, identity, sum(ends[place] - starts[place] for place in places))
+    watermarks = [cut.record["watermark"] for cut in cuts.values() if cut.record["watermark"] is not None]
+    return Survey(
+        cuts, max(watermarks, default=None), starts, identity, sum(ends[place] - starts[place] for place in places)
+    )
 
 
 async def _cut(logs: "Logs", topic: str, lane: int, first: int, end: int) -> Cut:
@@ -162,7 +167,7 @@ class LaneReading:
     async def _read(self, tables: TableReader) -> LaneResult:
         rules, cut, lane, starts = self._rules, self._survey.cuts[self._lane], self._lane, self._starts
         position = _offset(tables.lane_record(lane).position)
-        check = LaneCheck(rules, lane, cut, starts, position, self._without, self._kept)
+        check = LaneCheck(rules, lane, cut, self._survey.latest, starts, position, self._without, self._kept)
         async with Logs(self._settings, f"check-{lane}") as logs:
             # Asked after the cut was chosen, so all that it counts lies before these ends.
             ends = {topic: end for (topic, _), end in (await logs.bounds([(t, lane) for t in starts], LATEST)).items()}

@@ -4,15 +4,16 @@ import asyncio
 import logging
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.checker.findings import Findings
 from pipeline.checker.lane_check import LaneResult
 from pipeline.checker.routes import check_routes
+from pipeline.checker.rules import Rules
 from pipeline.cli.check_lane import LaneReading, Report, Survey, rules_of, survey
 
 if TYPE_CHECKING:
@@ -30,11 +31,11 @@ _told: Any = None
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What came out. `at_rest`: no lane went on while it was checked. `lanes`: by lane, its watermark (ms or None)."""
+    """What came out. `records`: by lane, the lane record up to which it was judged."""
 
     application: str
     findings: Findings
-    lanes: dict[int, int | None]
+    records: dict[int, Mapping[str, Any]]
 
 
 def check(
@@ -43,17 +44,21 @@ def check(
     kept: int = 20,
     advance: Advance | None = None,
     without: Sequence[str] = (),
+    watermark: int | None = None,
 ) -> Checked:
     """Checks an application. `jobs`: processes, as many as there are processors by default; 1 is this one.
 
-    `kept`: examples of each kind; `without`: customers whose feed is not compared. UserError (exit code 2) if
-    something cannot be read.
+    `kept`: examples of each kind; `without`: customers whose feed is not compared; `watermark`: one that the lanes are
+    known to have reached, where it is more than their records say (ms). UserError (exit code 2) if something cannot be
+    read.
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     rules = rules_of(settings)
     seen = asyncio.run(survey(settings, rules))
+    if watermark is not None:
+        seen = replace(seen, latest=max(watermark, seen.latest or watermark))
     count = min(jobs or (os.cpu_count() or 1 if seen.positions > WORTH_PROCESSES else 1), rules.partitions)
-    work = [(settings, seen, lane, kept, without) for lane in range(rules.partitions)]
+    work = [(settings, rules, seen, lane, kept, without) for lane in range(rules.partitions)]
 
     def read(more: int) -> None:
         if advance is not None:
@@ -64,15 +69,15 @@ def check(
     for result in sorted(results, key=lambda each: each.lane):
         findings.merge(result.findings)
     check_routes(rules, results, findings)
-    return Checked(rules.application, findings, {result.lane: result.record["watermark"] for result in results})
+    return Checked(rules.application, findings, {result.lane: result.record for result in results})
 
 
-Work = tuple["Settings", Survey, int, int, Sequence[str]]
+Work = tuple["Settings", Rules, Survey, int, int, Sequence[str]]
 
 
 def _here(work: Iterable[Work], advance: Report) -> Iterator[LaneResult]:
-    for settings, seen, lane, kept, without in work:
-        yield LaneReading(settings, rules_of(settings), seen, lane, kept, advance, without).run()
+    for settings, rules, seen, lane, kept, without in work:
+        yield LaneReading(settings, rules, seen, lane, kept, advance, without).run()
 
 
 def _in_processes(work: Sequence[Work], count: int, advance: Report) -> list[LaneResult]:
@@ -107,5 +112,5 @@ def _begin(told: Any) -> None:
 
 
 def _one(work: Work) -> LaneResult:
-    settings, seen, lane, kept, without = work
-    return LaneReading(settings, rules_of(settings), seen, lane, kept, _told.put, without).run()
+    settings, rules, seen, lane, kept, without = work
+    return LaneReading(settings, rules, seen, lane, kept, _told.put, without).run()
