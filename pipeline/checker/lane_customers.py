@@ -14,7 +14,7 @@ from pipeline.checker.plain_journey import Journey, Silence
 from pipeline.checker.plain_profile import StoredProfile
 from pipeline.checker.plain_touches import CHANNELS
 from pipeline.checker.rules import Rules
-from pipeline.checker.silences import milliseconds, moment, rightly_fired, settled_by_event
+from pipeline.checker.silences import falsely_fired, milliseconds, moment, settled_by_event
 
 ORDER_DOUBT_MS = 60_000
 """Within one input the order of arrival is certain. A lane merges its inputs by append time, but waits for none for
@@ -199,11 +199,10 @@ class LaneCustomers:
         if any(arrival.acknowledged is None for arrival in accepted):
             found.unjudged["timers taken back, of customers with routed events, by an event clock"] += 1
             return
-        until = fired.appended
-        if settled_by_event(silence, due, accepted, until):
+        if settled_by_event(silence, due, accepted, fired.appended):
             return
         found.checked["timers taken back"] += 1
-        if not rightly_fired(journey, silence, since, due, accepted, until if live else None):
+        if falsely_fired(journey, silence, since, due, accepted):
             found.add("silence", fired.where, f"{name} although what breaks it was acknowledged in time")
 
 

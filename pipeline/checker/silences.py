@@ -8,6 +8,7 @@ from pipeline.checker.lane_inputs import Arrival
 from pipeline.checker.plain_journey import Journey, Silence
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FAR = 1 << 62
 
 
 def milliseconds(text: str) -> int:
@@ -20,21 +21,25 @@ def moment(ms: int) -> str:
     return (_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def rightly_fired(
-    journey: Journey, silence: Silence, since: int, due: int, arrivals: Sequence[Arrival], until: int | None
-) -> bool:
-    """Whether there was a watermark at or above due + grace, and not above `until`, at which the silence from `since`
-    to `due` held, with all events folded that were acknowledged before that watermark.
+def falsely_fired(journey: Journey, silence: Silence, since: int, due: int, arrivals: Sequence[Arrival]) -> bool:
+    """Whether the silence from `since` to `due` could not be, by the events alone that were acknowledged before due +
+    grace, and that had to be folded before it fired.
 
+    It could not if one of them breaks it. Nor if they are all that the customer did up to `due`, and no silence comes
+    of that. Which of the later acknowledged events were folded by then is not known, so nothing rests on those.
     `arrivals` are accepted, in their order; each must know when it was acknowledged. Times ms.
     """
     ready = due + silence.grace
-    later = sorted({arrival.acknowledged + 1 for arrival in arrivals if arrival.acknowledged is not None})
-    for watermark in (ready, *(time for time in later if time > ready and (until is None or time <= until))):
-        acts = [a.act for a in arrivals if a.acknowledged is not None and a.acknowledged < watermark]
-        if _holds(journey, silence, since, due, plain_fold.fold(journey, acts, watermark)):
-            return True
-    return False
+    timer = plain_fold.Pending(due, 0, since)
+    folded = [a.act for a in arrivals if a.acknowledged is not None and a.acknowledged < ready]
+    if any(not act.company and plain_fold.breaks(silence, timer, act) for act in folded):
+        return True
+    if len([act for act in folded if act.at <= due]) < len([a for a in arrivals if a.act.at <= due]):
+        return False
+    longest = due + max(other.grace for other in journey.silences)
+    return not any(
+        _holds(silence, since, due, plain_fold.fold(journey, folded, watermark)) for watermark in (ready, longest, FAR)
+    )
 
 
 def settled_by_event(silence: Silence, due: int, arrivals: Iterable[Arrival], until: int) -> bool:
@@ -42,7 +47,7 @@ def settled_by_event(silence: Silence, due: int, arrivals: Iterable[Arrival], un
     return silence.to is not None and any(a.act.at > due and a.at <= until for a in arrivals)
 
 
-def _holds(journey: Journey, silence: Silence, since: int, due: int, position: plain_fold.Position) -> bool:
+def _holds(silence: Silence, since: int, due: int, position: plain_fold.Position) -> bool:
     if silence.to is None:
         return any((fired.rule, fired.since, fired.due) == (silence.rule, since, due) for fired in position.signals)
     return any(
