@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from pipeline.checker.findings import Findings
@@ -108,7 +109,16 @@ def _stopped_at_once(pool: ProcessPoolExecutor) -> Iterator[ProcessPoolExecutor]
 def _begin(told: Any) -> None:
     global _told  # noqa: PLW0603  # an initializer can hand over nothing in another way
     _told = told
+    Thread(target=_end_with_parent, daemon=True).start()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+def _end_with_parent() -> None:
+    """A process of the pool would wait for ever for work from a parent that was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _one(work: Work) -> LaneResult:

@@ -10,8 +10,10 @@ from typing import Any
 
 from pipeline.adapters.kafka.writer import TransactionalWriter
 from pipeline.application.ports import Entry, Outgoing
+from pipeline.domain.moments import format_moment, parse_moment
 
 Entries = list[Entry]
+HOUR_MS = 3_600_000
 
 
 def drop(entries: Entries, customer: str, _: bytes) -> Entries:
@@ -44,7 +46,7 @@ def told_too_soon(entries: Entries, customer: str, transitions: bytes) -> Entrie
     if cart is None:
         return entries
     since = cart["occurred_at"]
-    due = since[:11] + f"{int(since[11:13]) + 1:02}" + since[13:]
+    due = format_moment(parse_moment(since) + HOUR_MS)
     said = {
         "id": f"{customer}:shop:cart_left:{cart['id'].split(':')[2]}:1",
         "customer_id": customer,
