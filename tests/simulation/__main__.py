@@ -1,5 +1,6 @@
 """The command: python -m tests.simulation --seeds 10000, --replay 4711, --bug NAME. See docs/simulation.md."""
 
+import math
 import sys
 from typing import Annotated
 
@@ -26,6 +27,7 @@ def main(
     seeds: Annotated[int, typer.Option(help="How many seeds to run.")] = 1_000,
     first: Annotated[int, typer.Option(help="The first of them.")] = 0,
     jobs: Annotated[int, typer.Option(help="Processes; 0 is one a core.")] = 0,
+    minutes: Annotated[float, typer.Option(help="Stop after so long.")] = math.inf,
     most: Annotated[int, typer.Option(help="Stop after so many wrong ones.")] = 10,
     shrinking: Annotated[bool, typer.Option("--shrink/--no-shrink", help="Make the first wrong case small.")] = True,
     replay: Annotated[str, typer.Option(help="Show one case line by line: a seed, or the name of a shrunk case.")] = "",
@@ -42,7 +44,7 @@ def main(
     wrong = (
         show(replay, planted, step=step)
         if replay
-        else look(range(first, first + seeds), planted, jobs, most, shrinking)
+        else look(range(first, first + seeds), planted, jobs, minutes, most, shrinking)
     )
     raise typer.Exit(wrong)
 
@@ -63,7 +65,7 @@ def show(name: str, bug: str | None, *, step: bool) -> bool:
     return outcome.wrong is not None
 
 
-def look(seeds: range, bug: str | None, jobs: int, most: int, shrinking: bool) -> bool:
+def look(seeds: range, bug: str | None, jobs: int, minutes: float, most: int, shrinking: bool) -> bool:
     """All these seeds; whether one is wrong."""
     columns = (
         BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"),
@@ -77,7 +79,7 @@ def look(seeds: range, bug: str | None, jobs: int, most: int, shrinking: bool) -
             speed = f"{tally.cases / elapsed:.1f} seeds/s"
             progress.update(bar, completed=tally.cases, speed=speed, wrong=len(tally.wrong))
 
-        tally = hunt(seeds, bug, jobs, most, told)
+        tally = hunt(seeds, bug, jobs, most, minutes, told)
         elapsed = progress.tasks[0].elapsed or 1.0
     console.print(report(tally, elapsed))
     for name, what in sorted(tally.wrong.items()):

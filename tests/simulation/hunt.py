@@ -1,7 +1,9 @@
 """Many cases, over all cores: how many were run, what was done to them, and which fail."""
 
 import gc
+import math
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -68,17 +70,18 @@ def hunt(
     bug: str | None = None,
     jobs: int = 0,
     most_wrong: int = 20,
+    minutes: float = math.inf,
     told: Callable[[Tally], None] = lambda tally: None,
 ) -> Tally:
-    """Runs the seeds in `jobs` processes (0: one a core) until all are done or `most_wrong` fail.
+    """Runs the seeds in `jobs` processes (0: one a core) until all are done, `most_wrong` fail or time is up.
 
     `told` hears of the sum after each chunk.
     """
-    total = Tally()
+    total, until = Tally(), time.monotonic() + 60 * minutes
     with ProcessPoolExecutor(jobs or os.cpu_count() or 1) as pool:
         chunks = _chunks(seeds)
         running: set[Future[Tally]] = set()
-        while len(total.wrong) < most_wrong:
+        while len(total.wrong) < most_wrong and time.monotonic() < until:
             for chunk in islice(chunks, 2 * (jobs or os.cpu_count() or 1) - len(running)):
                 running.add(pool.submit(take, chunk, bug))
             if not running:
