@@ -5,15 +5,18 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BUILT := $(VENV)/.built
+COMPILED := $(foreach pxd,$(wildcard pipeline/*/*.pxd),$(pxd) $(pxd:.pxd=.py)) pipeline/_compiled.py
 ARGS ?=
+PURE := tests/property tests/unit/test_cases.py tests/unit/test_intake.py tests/unit/test_records.py tests/unit/test_stitch.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint types layers format dev cdnow bench chaos failpoints sim reset clean lock
+.PHONY: help setup run test pure lint types layers format dev cdnow bench chaos failpoints sim reset clean lock
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-setup: $(READY) ## Make .venv with exactly the packages of requirements.lock
+setup: $(READY) $(BUILT) ## Make .venv with exactly the packages of requirements.lock, and compile the hot path
 
 $(READY): requirements.lock pyproject.toml Makefile
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This needs Python 3.11 or newer; $(PYTHON) is " + sys.version.split()[0] + ". Choose another one: make PYTHON=python3.12 $(firstword $(MAKECMDGOALS))")'
@@ -24,11 +27,18 @@ $(READY): requirements.lock pyproject.toml Makefile
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	touch $@
 
+$(BUILT): $(READY) $(COMPILED)
+	@$(BIN)/python -m pipeline.dev.compiling
+	touch $@
+
 run: setup ## Start all of it here and watch customers move; Ctrl-C ends it
 	@$(BIN)/journey run $(ARGS)
 
-test: lint types layers ## Check everything, then run all tests
+test: lint types layers pure ## Check everything, then run all tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+pure: setup ## Test what is compiled once more as its plain sources
+	@JOURNEY_PURE=1 $(BIN)/python -m pytest -q $(PURE)
 
 lint: setup ## Check style and format
 	@$(BIN)/ruff check .

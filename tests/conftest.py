@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import pytest
 
+from pipeline._compiled import compiled
 from pipeline.dev.stack import Stack
 
 _numbers = itertools.count(1)
@@ -43,6 +44,14 @@ def bootstrap(stack: Stack) -> str:
 @pytest.fixture
 def redis_url(stack: Stack) -> str:
     return stack.redis_url
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Compiled code cannot be changed from outside: such tests belong to the run with JOURNEY_PURE=1 (`make pure`)."""
+    if compiled():
+        pure = [item for item in items if item.get_closest_marker("pure")]
+        items[:] = [item for item in items if not item.get_closest_marker("pure")]
+        config.hook.pytest_deselected(items=pure)
 
 
 def _must_run() -> bool:

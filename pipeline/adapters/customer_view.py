@@ -14,9 +14,12 @@ from pipeline.adapters.redis.reader import TableReader
 from pipeline.application.lane_record import decode_lane
 from pipeline.config import Settings
 from pipeline.domain.compile import Journey, compile_journey
-from pipeline.domain.event import CHANNELS, Event
+from pipeline.domain.encoding import decode, read_trail
+from pipeline.domain.event import CHANNELS
+from pipeline.domain.history import Entry
 from pipeline.domain.identity import KINDS_BY_STRENGTH, Key, customer_key, public_key
-from pipeline.domain.profile import Entry, Pending, Position, Profile, decode
+from pipeline.domain.profile import Event, Pending, Position, Profile
+from pipeline.domain.remembered import recent_of
 from pipeline.domain.spec import JourneySpec
 from pipeline.domain.touches import TouchTable
 from pipeline.domain.track import project
@@ -133,7 +136,7 @@ def _view(settings: Settings, profile: Profile, lane: int, position: str, waterm
         truncated=sum(strand.truncated for strand in strands),
         parked=profile.parked,
         joined=public_key(Key(profile.to)) if profile.to else "",
-        recent=sorted((event for strand in strands for event in strand.recent), key=lambda event: event.at),
+        recent=sorted((event for strand in strands for event in recent_of(strand)), key=lambda event: event.at),
         journeys=[_journey(each, models.get(each.journey), watermark) for each in profile.positions],
     )
 
@@ -146,9 +149,9 @@ def _journey(position: Position, model: tuple[JourneySpec, Journey] | None, wate
         stage=position.stage,
         since=position.since,
         seq=position.seq,
-        history=[*position.trail, *position.history],
+        history=[*read_trail(position.trail), *position.history],
         timers=_timers(position, journey, watermark),
-        signals=position.occurrences,
+        signals=position.occurrences or {},
         labels={stage.id: dict(stage.labels) for stage in spec.stages} if spec else {},
     )
 

@@ -27,7 +27,6 @@ from pipeline.application.stitch import (
 )
 from pipeline.application.taking import place
 from pipeline.domain.moments import format_moment
-from pipeline.domain.profile import Profile
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +68,7 @@ class Hold:
         # Parked timers are in no index, so that nobody looks at them; other code or rules look at them once more.
         self._returning = [key for key, code in record.parked_by.items() if code != stitch.code]
         self.earliest = 0 if self._returning else earliest
-        self._cache: dict[str, Profile] = {}
+        self._cache: dict[str, bytes] = {}
 
     async def fold(
         self,
@@ -113,7 +112,6 @@ class Hold:
 
     async def note(self, change: Callable[[LaneRecord], None]) -> None:
         """Commits a change of the lane record alone."""
-        self._cache.clear()
         record = copy_lane(self.record)
         change(record)
         await self._table.load((), self.position)
@@ -131,10 +129,8 @@ class Hold:
                 await self._fold_once(batch, watermark, timers, parked, effects)
                 return effects
             except FoldRaised as raised:
-                self._forget(effects)
                 self._isolate(raised, batch)
             except TimerRaised as raised:
-                self._forget(effects)
                 parked[raised.key] = str(raised)
                 log.error("timers.parked", lane=self._partition, why=_kind(raised))
                 self._count_raise(raised.key, len(batch.arrivals) + effects.due)
@@ -142,9 +138,9 @@ class Hold:
     async def _fold_once(
         self, batch: Batch, watermark: int | None, timers: bool, parked: Mapping[str, str], effects: Effects
     ) -> None:
-        profiles = await self._load(batch.arrivals)
+        stored = await self._load(batch.arrivals)
         await failpoints.reached(Failpoint.BATCH_LOADED)
-        for _ in self._stitch.fold(batch.arrivals, profiles, watermark, batch, effects):
+        for _ in self._stitch.fold(batch.arrivals, stored, watermark, batch, effects):
             await asyncio.sleep(0)
         due: dict[str, None] = {}
         if watermark is not None:
@@ -154,37 +150,37 @@ class Hold:
             due |= {field.decode(): None for field, _ in found}
             due |= dict.fromkeys(self._returning)
             effects.returned += self._returning
-            absent = [key for key in due if key not in profiles and key not in self._cache]
-            if absent:
-                loaded = await self._table.load([key.encode() for key in absent], self.position)
-                for key, data in zip(absent, loaded, strict=True):
-                    self._cache[key] = self._stitch.load(key, data, 0)
-            profiles |= {key: self._cache[key] for key in due if key not in profiles}
+            stored |= await self._read([key for key in due if key not in stored])
         for key, why in parked.items():
             due.pop(key, None)
-            self._stitch.park(profiles[key], why, effects)
+            self._stitch.park(key, stored, why, effects)
         effects.due = len(due)
         if due and watermark is not None:
-            for _ in self._stitch.let_time_pass(list(due), profiles, watermark, effects):
+            for _ in self._stitch.let_time_pass(list(due), stored, watermark, effects):
                 await asyncio.sleep(0)
 
-    async def _load(self, arrivals: Sequence[Arrival]) -> dict[str, Profile]:
+    async def _load(self, arrivals: Sequence[Arrival]) -> dict[str, bytes | None]:
         """The profiles of everybody in the batch; reading the table also guards the write that follows."""
         cache = self._cache
-        first: dict[str, int] = {}
-        for arrival in arrivals:
-            if arrival.key not in first:
-                first[arrival.key] = arrival.event.appended
-        absent = [key for key in first if key not in cache]
+        stored: dict[str, bytes | None] = {arrival.key: cache.get(arrival.key) for arrival in arrivals}
+        absent = [key for key, data in stored.items() if data is None]
         began = self._ports.clock.monotonic()
         loaded = await self._table.load([key.encode() for key in absent], self.position)
         metrics = self._ports.metrics
         metrics.observe("table_load_seconds", self._ports.clock.monotonic() - began)
-        metrics.increment("cache_lookups_total", len(first) - len(absent), "hit")
+        metrics.increment("cache_lookups_total", len(stored) - len(absent), "hit")
         metrics.increment("cache_lookups_total", len(absent), "miss")
-        for key, data in zip(absent, loaded, strict=True):
-            cache[key] = self._stitch.load(key, data, first[key])
-        return {key: cache[key] for key in first}
+        stored.update(zip(absent, loaded, strict=True))
+        return stored
+
+    async def _read(self, keys: Sequence[str]) -> dict[str, bytes | None]:
+        """Further profiles, for their timers."""
+        stored: dict[str, bytes | None] = {key: self._cache.get(key) for key in keys}
+        absent = [key for key, data in stored.items() if data is None]
+        if absent:
+            loaded = await self._table.load([key.encode() for key in absent], self.position)
+            stored.update(zip(absent, loaded, strict=True))
+        return stored
 
     async def _commit(self, record: LaneRecord, written: Written, batch: Batch, effects: Effects) -> None:
         topics, partition, clock = self._settings.topics, self._partition, self._ports.clock
@@ -220,18 +216,13 @@ class Hold:
     def _keep(self, effects: Effects) -> None:
         """The newest profiles stay in memory, up to this lane's share."""
         cache = self._cache
-        for key, profile in effects.touched.items():
+        for key, data in effects.profiles.items():
             cache.pop(key, None)
-            cache[key] = profile
+            cache[key] = data
         surplus = len(cache) - self._ports.cache_share()
         if surplus > 0:
             for key in [key for key, _ in zip(cache, range(surplus), strict=False)]:
                 del cache[key]
-
-    def _forget(self, effects: Effects) -> None:
-        """What an attempt touched, and what it was about to, is read again."""
-        self._cache.clear()
-        effects.touched.clear()
 
     def _isolate(self, raised: FoldRaised, batch: Batch) -> None:
         arrival = raised.arrival
@@ -249,7 +240,6 @@ class Hold:
     def _count_raise(self, key: str, in_hand: int) -> None:
         reason = self._gauge.raised(self._ports.clock.monotonic(), key, in_hand)
         if reason is not None:
-            self._cache.clear()
             raise Tripped(reason)
 
 

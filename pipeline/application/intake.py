@@ -12,9 +12,10 @@ import msgspec
 
 from pipeline.application.lane_record import UNKNOWN_CHANNEL, CommandTally, Tally
 from pipeline.application.ports import Entry, Headers, Record
-from pipeline.domain.event import CHANNELS, Event, Invalid, RawEvent, Reason, decode, moment, primary
+from pipeline.domain.event import CHANNELS, Invalid, RawEvent, Reason, decode, moment, primary
 from pipeline.domain.identity import Key, public_key
 from pipeline.domain.moments import format_moment
+from pipeline.domain.profile import Event
 from pipeline.domain.touches import TouchTable
 
 CHANNEL = "journey.channel"
@@ -62,14 +63,17 @@ class Limits:
     max_hops: int = 1
 
 
-class Arrival(msgspec.Struct, gc=False):
+class Arrival:
     """An event at its owner, with the record that it came in."""
 
-    key: Key
-    event: Event
-    source: Source
-    record: Record
-    channel: str
+    __slots__ = ("channel", "event", "key", "record", "source")
+
+    def __init__(self, key: Key, event: Event, source: Source, record: Record, channel: str) -> None:
+        self.key = key
+        self.event = event
+        self.source = source
+        self.record = record
+        self.channel = channel
 
 
 @dataclass(slots=True)

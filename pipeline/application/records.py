@@ -4,9 +4,10 @@ import orjson
 
 from pipeline.domain.event import CHANNELS
 from pipeline.domain.feed import Signal, Transition
+from pipeline.domain.history import Entry
 from pipeline.domain.identity import Key, public_key
 from pipeline.domain.moments import format_moment
-from pipeline.domain.profile import Entry, Profile
+from pipeline.domain.profile import Profile
 
 
 def transition_record(transition: Transition, published_at: str) -> bytes:

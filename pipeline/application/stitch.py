@@ -11,10 +11,11 @@ from pipeline.application.intake import Arrival, Batch, Intake
 from pipeline.application.lane_record import LaneRecord
 from pipeline.application.ports import Entry
 from pipeline.application.records import customer_record, signal_record, transition_record
+from pipeline.domain.encoding import decode, encode
 from pipeline.domain.feed import Feed, Transition
 from pipeline.domain.fold import Fold
 from pipeline.domain.identity import Key, public_key
-from pipeline.domain.profile import Profile, decode, encode, new_profile
+from pipeline.domain.profile import Profile, new_profile
 
 SLICE = 2_000
 """Events folded before the event loop gets a turn: about 20 ms of work."""
@@ -42,16 +43,15 @@ class TimerRaised(Exception):
 
 @dataclass(slots=True)
 class Effects:
-    """What a batch did. `touched` profiles by key; whose timers it `parked`, and whose `returned` from that.
+    """What a batch did. `profiles` and `customers`: changed profiles and changed public states, encoded, by key.
 
-    `encoded` and `customers`: profiles and public states that were encoded while the profile was at hand, and have not
-    changed since. `due`: how many customers' timers it looked at. `published_at` (RFC 3339) dates what is published.
+    `parked`: whose timers it parked; `returned`: whose came back from that. `due`: how many customers' timers it looked
+    at. `published_at` (RFC 3339) dates what is published.
     """
 
     published_at: str
     feed: Feed = field(default_factory=Feed)
-    touched: dict[str, Profile] = field(default_factory=dict)
-    encoded: dict[str, bytes] = field(default_factory=dict)
+    profiles: dict[str, bytes] = field(default_factory=dict)
     customers: dict[str, bytes] = field(default_factory=dict)
     parked: list[str] = field(default_factory=list)
     returned: list[str] = field(default_factory=list)
@@ -59,14 +59,110 @@ class Effects:
 
 
 class Stitch:
-    """Folds the batches of one lane. `code`, of the program and its rules, marks what parked a customer's timers."""
+    """Folds the batches of one lane. `code`, of the program and its rules, marks what parked a customer's timers.
+
+    Profiles come and go encoded: a profile is a handful of objects only while its customer's events are folded, one
+    right after the other. Objects that are kept are spread over memory, and fetching them from there cost more than
+    decoding does.
+    """
 
     def __init__(self, fold: Fold, intake: Intake, code: str) -> None:
         self._fold = fold
         self.code = code
         self.intake = intake
 
-    def load(self, key: str, data: bytes | None, epoch: int) -> Profile:
+    def fold(
+        self,
+        arrivals: Sequence[Arrival],
+        stored: Mapping[str, bytes | None],
+        watermark: int | None,
+        batch: Batch,
+        effects: Effects,
+    ) -> Iterator[None]:
+        """Folds all arrivals, giving way after each slice; raises FoldRaised. `stored`: everybody's profile, encoded.
+
+        Customer by customer, each in the order of arrival.
+        """
+        by_customer: dict[str, list[Arrival]] = {}
+        for arrival in arrivals:
+            theirs = by_customer.get(arrival.key)
+            if theirs is None:
+                by_customer[arrival.key] = [arrival]
+            else:
+                theirs.append(arrival)
+        folded = 0
+        for key, theirs in by_customer.items():
+            self.fold_customer(key, theirs, stored[key], watermark, batch, effects)
+            folded += len(theirs)
+            if folded >= SLICE:
+                folded = 0
+                yield
+
+    def fold_customer(
+        self,
+        key: str,
+        arrivals: list[Arrival],
+        stored: bytes | None,
+        watermark: int | None,
+        batch: Batch,
+        effects: Effects,
+    ) -> None:
+        """Folds some events of one customer; raises FoldRaised."""
+        fold, feed, counts = self._fold, effects.feed, batch.counts
+        profile = self._open(key, stored, arrivals[0].event.appended)
+        if profile.parked:
+            watermark = None
+        touched = False
+        told = len(feed.transitions) + len(feed.signals)
+        for arrival in arrivals:
+            try:
+                outcome = fold.event(profile, arrival.event, watermark, feed)
+            except Exception as error:  # a bug of the rules must cost one event, not the lane
+                raise FoldRaised(arrival, traceback.format_exc(), error) from error
+            tally = counts[arrival.channel]
+            if outcome == "folded":
+                tally.folded += 1
+                touched = True
+            elif outcome == "late":
+                tally.late += 1
+                touched = True
+            else:
+                tally.duplicate += 1
+        if touched:
+            effects.profiles[key] = encode(profile)
+            if len(feed.transitions) + len(feed.signals) > told:
+                effects.customers[key] = customer_record(profile, effects.published_at)
+
+    def let_time_pass(
+        self, keys: Sequence[str], stored: Mapping[str, bytes | None], watermark: int, effects: Effects
+    ) -> Iterator[None]:
+        """Fires what is due for these customers, giving way after each slice; raises TimerRaised."""
+        feed = effects.feed
+        for first in range(0, len(keys), SLICE):
+            for key in keys[first : first + SLICE]:
+                profile = self._reopen(key, stored, effects)
+                told = len(feed.transitions) + len(feed.signals)
+                if profile.parked:
+                    profile.indexed = feed.due[key] = None
+                else:
+                    try:
+                        self._fold.time(profile, watermark, feed)
+                    except Exception as error:  # likewise: it costs one customer's timers
+                        raise TimerRaised(key, error) from error
+                effects.profiles[key] = encode(profile)
+                if len(feed.transitions) + len(feed.signals) > told:
+                    effects.customers[key] = customer_record(profile, effects.published_at)
+            yield
+
+    def park(self, key: str, stored: Mapping[str, bytes | None], why: str, effects: Effects) -> None:
+        """Leaves the customer's timers alone until another version of the code or a model comes."""
+        profile = self._reopen(key, stored, effects)
+        profile.parked = f"{self.code} {why}"[:300]
+        profile.indexed = effects.feed.due[key] = None
+        effects.parked.append(key)
+        effects.profiles[key] = encode(profile)
+
+    def _open(self, key: str, data: bytes | None, epoch: int) -> Profile:
         """The profile of `data`, or a new one created by a record appended at `epoch`."""
         profile = new_profile(key, epoch) if data is None else decode(data)
         self._fold.align(profile)
@@ -74,84 +170,9 @@ class Stitch:
             profile.parked = ""
         return profile
 
-    def fold(
-        self,
-        arrivals: Sequence[Arrival],
-        profiles: Mapping[str, Profile],
-        watermark: int | None,
-        batch: Batch,
-        effects: Effects,
-    ) -> Iterator[None]:
-        """Folds all arrivals, giving way after each slice; raises FoldRaised.
-
-        Customer by customer, each in the order of arrival: a profile is spread over memory, and what costs most is to
-        fetch it from there.
-        """
-        event, feed, counts = self._fold.event, effects.feed, batch.counts
-        by_customer: dict[str, list[Arrival]] = {}
-        for arrival in arrivals:
-            by_customer.setdefault(arrival.key, []).append(arrival)
-        folded = 0
-        for key, theirs in by_customer.items():
-            profile = profiles[key]
-            touched = False
-            told = len(feed.transitions) + len(feed.signals)
-            for arrival in theirs:
-                try:
-                    outcome = event(profile, arrival.event, None if profile.parked else watermark, feed)
-                except Exception as error:  # a bug of the rules must cost one event, not the lane
-                    raise FoldRaised(arrival, traceback.format_exc(), error) from error
-                tally = counts[arrival.channel]
-                if outcome == "folded":
-                    tally.folded += 1
-                    touched = True
-                elif outcome == "late":
-                    tally.late += 1
-                    touched = True
-                else:
-                    tally.duplicate += 1
-            if touched:
-                effects.touched[key] = profile
-                effects.encoded[key] = encode(profile)
-                if len(feed.transitions) + len(feed.signals) > told:
-                    effects.customers[key] = customer_record(profile, effects.published_at)
-            folded += len(theirs)
-            if folded >= SLICE:
-                folded = 0
-                yield
-
-    def let_time_pass(
-        self, keys: Sequence[str], profiles: Mapping[str, Profile], watermark: int, effects: Effects
-    ) -> Iterator[None]:
-        """Fires what is due for these customers, giving way after each slice; raises TimerRaised."""
-        for first in range(0, len(keys), SLICE):
-            for key in keys[first : first + SLICE]:
-                profile = profiles[key]
-                self._touch(profile, effects)
-                if profile.parked:
-                    self._unindex(profile, effects)
-                    continue
-                try:
-                    self._fold.time(profile, watermark, effects.feed)
-                except Exception as error:  # likewise: it costs one customer's timers
-                    raise TimerRaised(key, error) from error
-            yield
-
-    def park(self, profile: Profile, why: str, effects: Effects) -> None:
-        """Leaves the customer's timers alone until another version of the code or a model comes."""
-        profile.parked = f"{self.code} {why}"[:300]
-        self._touch(profile, effects)
-        effects.parked.append(profile.key)
-        self._unindex(profile, effects)
-
-    def _touch(self, profile: Profile, effects: Effects) -> None:
-        effects.touched[profile.key] = profile
-        effects.encoded.pop(profile.key, None)
-        effects.customers.pop(profile.key, None)
-
-    def _unindex(self, profile: Profile, effects: Effects) -> None:
-        profile.indexed = None
-        effects.feed.due[profile.key] = None
+    def _reopen(self, key: str, stored: Mapping[str, bytes | None], effects: Effects) -> Profile:
+        """The profile as the batch has it by now."""
+        return self._open(key, effects.profiles.get(key) or stored[key], 0)
 
 
 @dataclass(slots=True)
@@ -165,7 +186,7 @@ class Written:
 
 
 def write_out(effects: Effects) -> Written:
-    """Encodes everything that is not encoded yet."""
+    """All of it as the records that will be sent."""
     feed, published_at = effects.feed, effects.published_at
     changed: dict[str, None] = {}
     transitions: list[Entry] = []
@@ -177,18 +198,8 @@ def write_out(effects: Effects) -> Written:
     for signal in feed.signals:
         changed[signal.key] = None
         signals.append((public_key(Key(signal.key)).encode(), signal_record(signal, published_at), ()))
-    encoded, shown = effects.encoded, effects.customers
-    customers: list[Entry] = [
-        (
-            public_key(Key(key)).encode(),
-            shown[key] if key in shown else customer_record(effects.touched[key], published_at),
-            (),
-        )
-        for key in changed
-    ]
-    profiles = [
-        (key.encode(), encoded[key] if key in encoded else encode(profile)) for key, profile in effects.touched.items()
-    ]
+    customers: list[Entry] = [(public_key(Key(key)).encode(), effects.customers[key], ()) for key in changed]
+    profiles = [(key.encode(), data) for key, data in effects.profiles.items()]
     return Written(transitions, signals, customers, profiles)
 
 

@@ -24,7 +24,14 @@ class Strand(msgspec.Struct, array_like=True, gc=False):
     unclassified: int
     truncated: int
     floor: msgspec.Raw
-    recent: Sequence[StoredEvent]
+    count: int
+    oldest: int
+    packed: bytes
+
+    @property
+    def recent(self) -> Sequence[StoredEvent]:
+        """The remembered events, which stand one behind the other, each a msgpack array."""
+        return _read_events(b"\xdd" + self.count.to_bytes(4, "big") + self.packed)
 
 
 class Position(msgspec.Struct, array_like=True, gc=False):
@@ -48,6 +55,7 @@ class StoredProfile(msgspec.Struct, array_like=True, gc=False):
     parked: str
 
 
+_read_events = msgspec.msgpack.Decoder(list[StoredEvent]).decode
 decode = msgspec.msgpack.Decoder(StoredProfile).decode
 """The profile; msgspec.MsgspecError if the bytes are none."""
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pipeline.adapters.customer_view import CustomerView, JourneyView
-    from pipeline.domain.profile import Entry
+    from pipeline.domain.history import Entry
 
 _RECENT = 12
 

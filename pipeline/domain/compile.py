@@ -1,57 +1,88 @@
 """A journey compiled to tables: touch -> what it breaks, counts, moves and arms."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TypeVar
 
-from pipeline.domain.profile import FAR, NEVER, Track
+from pipeline.domain.moments import FAR, NEVER
+from pipeline.domain.profile import Track
 from pipeline.domain.spec import ANY, START, EntrySpec, JourneySpec, SilenceSpec
 
 
-@dataclass(frozen=True, slots=True)
 class Timer:
     """A silence, ready to be armed. `order` is its place among those with one due: stage timers before signals.
 
-    `last` is the slot of the touches that it counts from, None for the entry of the stage. `broken` is the slot of the
-    touches that break it, if entering a stage must look back for them. `scope` are the stages it is pending in, None
-    for all. `to` is None for a signal, whose public name is `signal`.
+    `last` is the slot of the touches that it counts from, -1 for the entry of the stage. `broken` is the slot of the
+    touches that break it, if entering a stage must look back for them, else -1. `scope` are the stages it is pending
+    in, None for all. `to` is None for a signal, whose public name is `signal`.
     """
 
-    rule: str
-    order: int
-    to: str | None
-    signal: str
-    after: int
-    last: int | None
-    broken: int | None
-    scope: frozenset[str] | None
-    grace: int
-    expires: int | None
+    __slots__ = ("after", "broken", "expires", "grace", "last", "order", "rule", "scope", "signal", "to")
+
+    def __init__(
+        self,
+        rule: str,
+        order: int,
+        to: str | None,
+        signal: str,
+        after: int,
+        last: int,
+        broken: int,
+        scope: frozenset[str] | None,
+        grace: int,
+        expires: int | None,
+    ) -> None:
+        self.rule = rule
+        self.order = order
+        self.to = to
+        self.signal = signal
+        self.after = after
+        self.last = last
+        self.broken = broken
+        self.scope = scope
+        self.grace = grace
+        self.expires = expires
 
 
-@dataclass(frozen=True, slots=True)
 class Move:
-    """An entry rule for one touch and one stage. `window` is the slot of the times it counts."""
+    """An entry rule for one touch and one stage. `window` is the slot of the times it counts, -1 without a count.
 
-    rule: str
-    to: str
-    count: int
-    within: int | None
-    window: int
-    at_least: tuple[tuple[int, int], ...]
+    `within` is FAR where the times need not lie within any span.
+    """
+
+    __slots__ = ("at_least", "count", "rule", "to", "window", "within")
+
+    def __init__(
+        self, rule: str, to: str, count: int, within: int, window: int, at_least: tuple[tuple[int, int], ...]
+    ) -> None:
+        self.rule = rule
+        self.to = to
+        self.count = count
+        self.within = within
+        self.window = window
+        self.at_least = at_least
 
 
-@dataclass(frozen=True, slots=True)
 class Row:
     """All that one touch does: slots to bring up to date, rules whose silence it breaks, and by stage its moves and
     the timers it starts."""
 
-    last: tuple[int, ...]
-    counts: tuple[int, ...]
-    windows: tuple[tuple[int, int], ...]
-    breaks: frozenset[str]
-    moves: dict[str, tuple[Move, ...]]
-    starts: dict[str, tuple[Timer, ...]]
+    __slots__ = ("breaks", "counts", "last", "moves", "starts", "windows")
+
+    def __init__(
+        self,
+        last: tuple[int, ...],
+        counts: tuple[int, ...],
+        windows: tuple[tuple[int, int], ...],
+        breaks: frozenset[str],
+        moves: dict[str, tuple[Move, ...]],
+        starts: dict[str, tuple[Timer, ...]],
+    ) -> None:
+        self.last = last
+        self.counts = counts
+        self.windows = windows
+        self.breaks = breaks
+        self.moves = moves
+        self.starts = starts
 
 
 class Journey:
@@ -90,7 +121,7 @@ class Journey:
                 moves=_moves(spec.entries, touch, (START, *self.stages), windowed, counted),
                 starts=_by_stage(
                     (START, *self.stages),
-                    [t for t in timers if t.last is not None and _starts(silences[t.rule], touch)],
+                    [t for t in timers if t.last >= 0 and _starts(silences[t.rule], touch)],
                 ),
             )
             idle = not (made.last or made.counts or made.windows or made.breaks or made.moves or made.starts)
@@ -141,8 +172,8 @@ def _timers(silences: Iterable[SilenceSpec], last_sets: list[tuple[str, ...]]) -
             to=silence.to,
             signal=silence.rule.partition(":")[0],
             after=silence.after_ms,
-            last=None if silence.since is None else last_sets.index(silence.since),
-            broken=last_sets.index(silence.unless) if _looks_back(silence) else None,
+            last=-1 if silence.since is None else last_sets.index(silence.since),
+            broken=last_sets.index(silence.unless) if _looks_back(silence) else -1,
             scope=None if silence.froms is None else frozenset(silence.froms),
             grace=silence.grace_ms,
             expires=silence.expires_ms,
@@ -169,7 +200,7 @@ def _moves(
                 rule=entry.rule,
                 to=entry.to,
                 count=entry.count,
-                within=entry.within_ms,
+                within=FAR if entry.within_ms is None else entry.within_ms,
                 window=windowed.index(entry) if entry.count > 1 else -1,
                 at_least=tuple((counted.index(name), n) for name, n in entry.at_least),
             )

@@ -59,24 +59,6 @@ class RawEvent(msgspec.Struct, gc=False):
     properties: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-class Event(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """An event as the fold sees and remembers it. `at`: event time; `appended`: first append time; both ms."""
-
-    id: str
-    at: int
-    appended: int
-    partition: int
-    offset: int
-    type: str
-    touch: str
-    channel: str
-
-
-def order(event: Event) -> tuple[int, int, int, int, str]:
-    """The place of an event in its customer's journey: event time, append time, first appearance."""
-    return (event.at, event.appended, event.partition, event.offset, event.id)
-
-
 _decode = msgspec.json.Decoder(RawEvent).decode
 _decode_any = msgspec.json.Decoder().decode
 

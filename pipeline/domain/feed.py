@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from pipeline.domain.profile import Entry
+from pipeline.domain.history import Entry
 
 TransitionKind = Literal["entered", "corrected", "retracted", "moved"]
 SignalKind = Literal["fired", "retracted"]

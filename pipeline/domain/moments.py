@@ -1,6 +1,15 @@
-"""RFC 3339 to milliseconds and back, fast for the form that channels mostly send: `2025-01-31T09:30:00.000Z`."""
+"""Times in milliseconds since the epoch; RFC 3339 and back, fast for the form that channels mostly send.
+
+That is `2025-01-31T09:30:00.000Z`.
+"""
 
 from datetime import UTC, datetime, timedelta
+
+NEVER = -1
+"""A time that has not come."""
+
+FAR = 1 << 62
+"""Later than every time."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR_MS = 3_600_000

@@ -1,10 +1,9 @@
 """One journey moved on by events: `step`, and what passing time makes of it: `project`. Pure; see docs/semantics.md."""
 
-from collections.abc import Iterable
-
-from pipeline.domain.compile import Journey, Move, Timer
-from pipeline.domain.event import Event
-from pipeline.domain.profile import FAR, NEVER, Entry, Pending, Track
+from pipeline.domain.compile import Journey, Move, Row, Timer
+from pipeline.domain.history import Entry
+from pipeline.domain.moments import FAR, NEVER
+from pipeline.domain.profile import Event, Pending, Track
 
 
 def step(journey: Journey, track: Track, event: Event, entries: list[Entry]) -> Track:
@@ -12,36 +11,35 @@ def step(journey: Journey, track: Track, event: Event, entries: list[Entry]) -> 
     at = event.at
     if track.settle_at < at:
         track = settle(journey, track, at, entries)
-    row = journey.rows.get(event.touch, journey.default)
+    row: Row | None = journey.rows.get(event.touch, journey.default)
     if row is None:
         return track
     pending = track.pending
     if pending and row.breaks:
-        breaks = row.breaks
-        kept = [p for p in pending if p[0] < at or p[2] >= at or p[1] not in breaks]
-        if len(kept) != len(pending):
-            pending = tuple(kept)
+        pending = _broken(pending, row.breaks, at)
     last, counts, windows = track.last, track.counts, track.windows
     if row.last:
         last = _with(last, row.last, at)
-    for slot in row.counts:
-        counts = (*counts[:slot], counts[slot] + 1, *counts[slot + 1 :])
+    if row.counts:
+        counts = _counted(counts, row.counts)
     stage, since = track.stage, track.since
-    moves = row.moves.get(stage)
-    if moves is not None:
-        for move in moves:
-            if fits(move, at, counts, windows):
-                windows = _windows(windows, row.windows, at)
-                made = Track(stage, since, FAR, pending, last, counts, windows)
-                entered = enter(journey, made, move.to, at)
-                entries.append(Entry(at, move.rule, move.to, event.id, event.type, event.channel, NEVER))
-                starts = row.starts.get(move.to)
-                return entered if starts is None else _started(journey, entered, starts, at)
+    if row.moves:
+        moves: tuple[Move, ...] | None = row.moves.get(stage)
+        if moves is not None:
+            for move in moves:
+                if fits(move, at, counts, windows):
+                    windows = _windows(windows, row.windows, at)
+                    made = Track(stage, since, FAR, pending, last, counts, windows)
+                    entered = enter(journey, made, move.to, at)
+                    entries.append(Entry(at, move.rule, move.to, event.id, event.type, event.channel, NEVER))
+                    begun: tuple[Timer, ...] | None = row.starts.get(move.to)
+                    return entered if begun is None else _started(journey, entered, begun, at)
     if row.windows:
         windows = _windows(windows, row.windows, at)
-    starts = row.starts.get(stage)
-    if starts is not None:
-        pending = _restarted(journey, pending, starts, at)
+    if row.starts:
+        starts: tuple[Timer, ...] | None = row.starts.get(stage)
+        if starts is not None:
+            pending = _restarted(journey, pending, starts, at)
     settle_at = track.settle_at if pending is track.pending else first_stage_timer(journey, pending)
     return Track(stage, since, settle_at, pending, last, counts, windows)
 
@@ -58,42 +56,49 @@ def project(journey: Journey, track: Track, watermark: int, entries: list[Entry]
 
     A stage timer waits for those before it, whatever the graces.
     """
+    timers = journey.timers
     while track.settle_at != FAR:
-        (due, rule, _), _ = _stage_timer(journey, track.pending)
-        if watermark < due + journey.timers[rule].grace:
+        due, rule, _ = _stage_timer(journey, track.pending)
+        timer: Timer = timers[rule]
+        if watermark < due + timer.grace:
             break
         track = _fire(journey, track, entries)
-    timers = journey.timers
-    ready = [p for p in track.pending if timers[p[1]].to is None and watermark >= p[0] + timers[p[1]].grace]
+    ready: list[Pending] = []
+    for one in track.pending:
+        timer = timers[one[1]]
+        if timer.to is None and watermark >= one[0] + timer.grace:
+            ready.append(one)
     return track, ready
 
 
-def wake(journey: Journey, track: Track, watermark: int | None) -> int:
-    """The watermark at which time next changes something: FAR if nothing is pending."""
+def wake(journey: Journey, track: Track, watermark: int) -> int:
+    """The watermark at which time next changes something: FAR if nothing is pending. `watermark` NEVER: none known."""
     soonest, first = FAR, True
     for due, rule, _ in track.pending:
-        timer = journey.timers[rule]
+        timer: Timer = journey.timers[rule]
         at = due + timer.grace
         if timer.to is not None:
             if first:
                 soonest = min(soonest, at)
             first = False
-        elif watermark is None or at > watermark:
+        elif at > watermark:
             soonest = min(soonest, at)
     return soonest
 
 
 def without_final(journey: Journey, track: Track, horizon: int, watermark: int) -> Track:
     """The track without the signals that are told and that no event still to come can take back."""
-    timers = journey.timers
-    kept = tuple(
-        p
-        for p in track.pending
-        if p[0] >= horizon or timers[p[1]].to is not None or watermark < p[0] + timers[p[1]].grace
-    )
-    if len(kept) == len(track.pending):
+    pending = track.pending
+    if not pending:
         return track
-    return Track(track.stage, track.since, track.settle_at, kept, track.last, track.counts, track.windows)
+    kept: list[Pending] = []
+    for one in pending:
+        timer: Timer = journey.timers[one[1]]
+        if one[0] >= horizon or timer.to is not None or watermark < one[0] + timer.grace:
+            kept.append(one)
+    if len(kept) == len(pending):
+        return track
+    return Track(track.stage, track.since, track.settle_at, tuple(kept), track.last, track.counts, track.windows)
 
 
 def fits(move: Move, at: int, counts: tuple[int, ...], windows: tuple[tuple[int, ...], ...]) -> bool:
@@ -101,16 +106,24 @@ def fits(move: Move, at: int, counts: tuple[int, ...], windows: tuple[tuple[int,
     if move.count > 1:
         window = windows[move.window]
         needed = move.count - 1
-        if len(window) < needed or (move.within is not None and at - window[-needed] >= move.within):
+        if len(window) < needed or (move.within != FAR and at - window[len(window) - needed] >= move.within):
             return False
-    return all(counts[slot] >= least for slot, least in move.at_least)
+    for slot, least in move.at_least:  # noqa: SIM110  # likewise
+        if counts[slot] < least:
+            return False
+    return True
 
 
 def enter(journey: Journey, track: Track, to: str, at: int) -> Track:
     """The track with the stage `to` entered at `at`: old stage timers go, those of the new stage are armed."""
     timers = journey.timers
-    pending = [p for p in track.pending if timers[p[1]].to is None and (timers[p[1]].scope is None or p[0] < at)]
-    for timer in journey.on_entry.get(to, ()):
+    pending: list[Pending] = []
+    for one in track.pending:
+        timer: Timer = timers[one[1]]
+        if timer.to is None and (timer.scope is None or one[0] < at):
+            pending.append(one)
+    armable: tuple[Timer, ...] = journey.on_entry.get(to, ())
+    for timer in armable:
         armed = _armed_on_entry(timer, track.last, at)
         if armed is not None:
             pending.append(armed)
@@ -121,38 +134,39 @@ def enter(journey: Journey, track: Track, to: str, at: int) -> Track:
             cleared[slot] = ()
         windows = tuple(cleared)
     arranged = arrange(journey, pending)
-    settle_at = first_stage_timer(journey, arranged)
-    return Track(to, at, settle_at, arranged, track.last, track.counts, windows)
+    return Track(to, at, first_stage_timer(journey, arranged), arranged, track.last, track.counts, windows)
 
 
 def arrange(journey: Journey, pending: list[Pending]) -> tuple[Pending, ...]:
     """In the order of firing: by due, stage timers before signals, then as the file has them."""
     if len(pending) > 1:
         timers = journey.timers
-        pending.sort(key=lambda p: (p[0], timers[p[1]].order, p[2]))
+        pending.sort(key=lambda one: (one[0], timers[one[1]].order, one[2]))
     return tuple(pending)
 
 
-def first_stage_timer(journey: Journey, pending: Iterable[Pending]) -> int:
+def first_stage_timer(journey: Journey, pending: tuple[Pending, ...]) -> int:
     """The due of the first stage timer, FAR without one."""
-    timers = journey.timers
     for due, rule, _ in pending:
-        if timers[rule].to is not None:
+        timer: Timer = journey.timers[rule]
+        if timer.to is not None:
             return due
     return FAR
 
 
-def _stage_timer(journey: Journey, pending: Iterable[Pending]) -> tuple[Pending, str]:
-    """The first stage timer and where it leads."""
-    for timer in pending:
-        to = journey.timers[timer[1]].to
-        if to is not None:
-            return timer, to
+def _stage_timer(journey: Journey, pending: tuple[Pending, ...]) -> Pending:
+    """The first stage timer."""
+    for one in pending:
+        timer: Timer = journey.timers[one[1]]
+        if timer.to is not None:
+            return one
     raise LookupError("no stage timer is pending, although the track has a time to settle at")
 
 
 def _fire(journey: Journey, track: Track, entries: list[Entry]) -> Track:
-    (due, rule, since), to = _stage_timer(journey, track.pending)
+    due, rule, since = _stage_timer(journey, track.pending)
+    timer: Timer = journey.timers[rule]
+    to = timer.to or ""
     entries.append(Entry(due, rule, to, "", "", "", since))
     return enter(journey, track, to, due)
 
@@ -163,15 +177,21 @@ def _armed_on_entry(timer: Timer, last: tuple[int, ...], at: int) -> Pending | N
     A silence that is broken already is none. One that is over already moves the customer at once; as a signal it is
     not told again.
     """
-    if timer.last is None:
+    if timer.last < 0:
         return (at + timer.after, timer.rule, at)
     since = last[timer.last]
-    if since == NEVER or (timer.broken is not None and last[timer.broken] > since):
+    if since == NEVER or (timer.broken >= 0 and last[timer.broken] > since):
         return None
     due = since + timer.after
     if due < at:
         return None if timer.to is None else (at, timer.rule, since)
     return (due, timer.rule, since)
+
+
+def _broken(pending: tuple[Pending, ...], breaks: frozenset[str], at: int) -> tuple[Pending, ...]:
+    """`pending` without the silences in (since, due] of which an act at `at` breaks."""
+    kept = [one for one in pending if one[0] < at or one[2] >= at or one[1] not in breaks]
+    return pending if len(kept) == len(pending) else tuple(kept)
 
 
 def _started(journey: Journey, track: Track, starts: tuple[Timer, ...], at: int) -> Track:
@@ -186,13 +206,18 @@ def _restarted(
     """`pending` with the silences that count from this touch begun anew at `at`."""
     if len(starts) == 1:
         timer = starts[0]
-        fresh = (at + timer.after, timer.rule, at)
         if not pending or (len(pending) == 1 and pending[0][1] == timer.rule and pending[0][0] >= at):
-            return (fresh,)
-    rules = [timer.rule for timer in starts]
-    kept = [p for p in pending if p[0] < at or p[1] not in rules]
-    kept.extend((at + timer.after, timer.rule, at) for timer in starts)
+            return ((at + timer.after, timer.rule, at),)
+    kept = [one for one in pending if one[0] < at or not _is_among(one[1], starts)]
+    kept += [(at + timer.after, timer.rule, at) for timer in starts]
     return arrange(journey, kept)
+
+
+def _is_among(rule: str, timers: tuple[Timer, ...]) -> bool:
+    for timer in timers:  # noqa: SIM110  # a generator cannot be part of a C function
+        if timer.rule == rule:
+            return True
+    return False
 
 
 def _with(times: tuple[int, ...], slots: tuple[int, ...], at: int) -> tuple[int, ...]:
@@ -204,6 +229,13 @@ def _with(times: tuple[int, ...], slots: tuple[int, ...], at: int) -> tuple[int,
     return tuple(changed)
 
 
+def _counted(counts: tuple[int, ...], slots: tuple[int, ...]) -> tuple[int, ...]:
+    changed = list(counts)
+    for slot in slots:
+        changed[slot] += 1
+    return tuple(changed)
+
+
 def _windows(
     windows: tuple[tuple[int, ...], ...], slots: tuple[tuple[int, int], ...], at: int
 ) -> tuple[tuple[int, ...], ...]:
@@ -212,5 +244,6 @@ def _windows(
         return windows
     changed = list(windows)
     for slot, size in slots:
-        changed[slot] = (*changed[slot], at)[-size:]
+        window = changed[slot]
+        changed[slot] = (*window[len(window) - size + 1 :], at) if len(window) >= size else (*window, at)
     return tuple(changed)

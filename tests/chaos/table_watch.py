@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pipeline.application.lane_record import decode_lane
-from pipeline.domain import profile
+from pipeline.domain.encoding import decode
 from tests.harness.reading import LANE
 
 _REMEMBERED = 16
@@ -138,13 +138,13 @@ def _sum(value: bytes | None) -> int | None:
 
 def _profile_levels(value: bytes) -> dict[str, int]:
     """What may only rise in a profile."""
-    found = profile.decode(value)
+    found = decode(value)
     levels = {"epoch": found.epoch}
     for strand in found.strands:
         levels[f"acts of {strand.identity}"] = sum(strand.touches) + strand.company + strand.late + strand.unclassified
     for position in found.positions:
         levels[f"seq in {position.journey}"] = position.seq
-        levels |= {f"{name} in {position.journey}": times for name, times in position.occurrences.items()}
+        levels |= {f"{name} in {position.journey}": times for name, times in (position.occurrences or {}).items()}
     return levels
 
 

@@ -1,5 +1,6 @@
 """The two Kafkas that must keep the same promises: one in memory, and the session's real one under a prefix."""
 
+import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -10,6 +11,7 @@ from typing import Protocol
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import UnknownTopicOrPartitionError
 
 from pipeline.adapters.kafka.changelog import ChangelogReader
 from pipeline.adapters.kafka.connection import Connection
@@ -111,6 +113,10 @@ class RealWorld:
     async def delete(self, topic: str) -> None:
         await self.admin.delete_topics([topic])
         self.topics.remove(topic)
+        deadline = time.monotonic() + STEP_S
+        while (await self.admin.describe_topics([topic]))[0]["error_code"] != UnknownTopicOrPartitionError.errno:
+            assert time.monotonic() < deadline, f"{topic} is still there"
+            await asyncio.sleep(0.01)  # deleted by the controller, and learned of by the broker a moment later
 
     async def append(self, topic: str, partition: int, values: Sequence[bytes]) -> None:
         async with AIOKafkaProducer(bootstrap_servers=self.bootstrap) as producer:

@@ -12,10 +12,9 @@ from typing import Any
 
 from pipeline.application.hold import Hold
 from pipeline.cli.main import run
-from pipeline.domain.event import Event
 from pipeline.domain.feed import Feed
 from pipeline.domain.fold import Fold, Outcome
-from pipeline.domain.profile import Profile
+from pipeline.domain.profile import Event, Profile
 from pipeline.worker import wiring
 from tests.harness.planted_records import plant_records
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from pipeline.dev.stack import Stack
-from pipeline.domain import profile
+from pipeline.domain.encoding import decode
 from tests.harness.application import HOUR, JOURNEY, MINUTE, Application, ago, some_traffic
 from tests.harness.reading import Message, delete_before, last_lane_records, log_ends, read_tables, redis_client
 from tests.harness.sending import Sent, fencing_producer
@@ -195,7 +195,7 @@ def test_timers_that_raise_are_parked_until_the_code_is_mended(app: Application)
     home = app.sender.home("stuck")
     (parked,) = worker.logged("timers.parked", lane=home)
     assert "PlantedBug" in parked["why"]
-    stuck = profile.decode(read_tables(app.settings)[home].fields[b"c:stuck"])
+    stuck = decode(read_tables(app.settings)[home].fields[b"c:stuck"])
     assert "PlantedBug: cannot let time pass" in stuck.parked
     assert worker.metric("journey_timers_parked_total") == 1
     assert worker.ready
@@ -423,7 +423,7 @@ def test_a_broker_that_hangs_dies_and_comes_back_is_waited_for(own_stack: Stack,
     with Application(own_stack, tmp_path, "k-", max_batch_events=200) as app:
         worker = app.worker().until_ready()
         some_traffic(app, "before")
-        app.until_accounted()
+        app.assert_right(worker)
         own_stack.pause("kafka")
         until(lambda: not worker.ready, "it is not ready while Kafka hangs", MEND_S)
         assert worker.live
@@ -453,7 +453,7 @@ def test_a_broker_that_hangs_dies_and_comes_back_is_waited_for(own_stack: Stack,
 def test_a_fenced_lane_is_taken_again_until_that_is_no_use(app: Application) -> None:
     worker = app.worker().until_ready()
     some_traffic(app, "before")
-    app.until_accounted()
+    app.assert_right(worker)
     customer = app.sender.residents(0, "fenced", 1)[0]
 
     def fenced(times: int) -> bool:
@@ -504,7 +504,7 @@ def test_an_open_transaction_holds_time_and_its_own_topic_alone(stack: Stack, tm
     with Application(stack, tmp_path, prefix, journey, transaction_timeout_ms=4_000) as app:
         worker = app.worker().until_ready()
         some_traffic(app, "before")
-        app.until_accounted()
+        app.assert_right(worker)
         held = app.sender.residents(0, "held", 2)
         free = app.sender.residents(1, "free", 1)[0]
         with app.sender.transaction("upstream") as transaction:
@@ -536,7 +536,7 @@ def test_an_open_transaction_holds_time_and_its_own_topic_alone(stack: Stack, tm
 def test_input_that_retention_took_unread_waits_for_a_person(app: Application) -> None:
     worker = app.worker().until_ready()
     some_traffic(app, "before")
-    app.until_accounted()
+    app.assert_right(worker)
     assert worker.stop() == 0
     lost = app.sender.residents(0, "lost", 5)
     given_up = [app.sender.make("web", customer, "page_viewed", ago(HOUR)) for customer in lost]
@@ -583,98 +583,72 @@ def test_a_lane_that_stands_without_a_reason_ends_the_process(stack: Stack, tmp_
 
 
 def test_sigterm_finishes_what_is_in_flight(stack: Stack, tmp_path: Path, prefix: str) -> None:
-    with Application(stack, tmp_path, prefix, max_batch_events=100) as app:
-        worker = app.worker().until_ready()
-        for number in range(10_000):
-            app.sender.event("web", f"c{number % 500}", "page_viewed", ago(HOUR) + number, partition=number % 2)
-        app.sender.flush()
-        app.until_at_work(app.accounted(), MEND_S)
-        assert worker.stop(STOP_S) == 0
-        assert worker.logged("worker.stop") == [], "in good order"
-        assert app.accounted() < len(app.sender.ledger), "it was in the middle"
+    with Application(stack, tmp_path, prefix, max_batch_events=200) as app:
+        for round_ in (1, 2):
+            worker = app.worker().until_ready()
+            for number in range(10_000 * (round_ - 1), 10_000 * round_):
+                app.sender.event("web", f"c{number % 500}", "page_viewed", ago(HOUR) + number, partition=number % 2)
+            app.sender.flush()
+            app.until_at_work(app.accounted(), MEND_S)
+            assert worker.stop(STOP_S) == 0
+            assert worker.logged("worker.stop") == [], "not in good order"
+            assert app.accounted() < len(app.sender.ledger), "it was in the middle"
         app.assert_right(app.worker().until_ready())
 
 
 # ---- mistakes at the start
 
 
+def refused(app: Application, *lines: str) -> None:
+    """The worker ends at once with exit code 2, a message of these parts, and no traceback."""
+    (app.directory / "refused.log").unlink(missing_ok=True)
+    worker = app.worker("refused")
+    assert worker.ended(MEND_S) == 2, worker.tail()
+    told = worker.log_file.read_text()
+    for line in lines:
+        assert line in told
+    assert "Traceback" not in told
+
+
 def changed(**journey: Any) -> dict[str, Any]:
     return {**JOURNEY, **journey}
 
 
-def misspelt_settings(app: Application) -> None:
+def test_wrong_settings_are_refused_with_their_place(app: Application) -> None:
     app.write_settings(partitons=4, latenes="3 weeks")
+    refused(app, "settings.yaml:", "did you mean 'partitions'?", "did you mean 'lateness'?")
 
 
-def unknown_touch(app: Application) -> None:
+def test_a_wrong_journey_is_refused_with_its_place(app: Application) -> None:
     app.write_journey(changed(signals={"cart_left": {"after": "1h", "since": "last cart", "unless": "orderd"}}))
+    refused(app, "journey.yaml:", "orderd", "did you mean 'ordered'?")
 
 
-def no_topics(app: Application) -> None:
+def test_missing_topics_are_refused(app: Application) -> None:
     app.write_settings(prefix="nowhere-")
+    refused(app, "nowhere-raw.web", "journey topics apply")
 
 
-def other_partitions(app: Application) -> None:
+def test_another_number_of_partitions_is_refused(app: Application) -> None:
     app.write_settings(partitions=3)
+    refused(app, app.settings.topic("journey.profiles"), "partitions")
 
 
-def senders_time(app: Application) -> None:
-    change = ConfigEntry("message.timestamp.type", "CreateTime", incremental_operation=AlterConfigOpType.SET)
-    topic = ConfigResource(
-        ConfigResource.Type.TOPIC, app.settings.topic("raw.web"), set_config={}, incremental_configs=[change]
-    )
+def test_a_topic_with_the_senders_time_is_refused(app: Application) -> None:
     admin = AdminClient({"bootstrap.servers": app.settings.brokers})
-    for done in admin.incremental_alter_configs([topic]).values():
+    topic = app.settings.topic("raw.web")
+    change = ConfigEntry("message.timestamp.type", "CreateTime", incremental_operation=AlterConfigOpType.SET)
+    wrong = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[change])
+    for done in admin.incremental_alter_configs([wrong]).values():
         done.result(10)
-
-
-MISTAKES: dict[Callable[[Application], None], tuple[str, ...]] = {
-    misspelt_settings: ("settings.yaml:", "did you mean 'partitions'?", "did you mean 'lateness'?"),
-    unknown_touch: ("journey.yaml:", "orderd", "did you mean 'ordered'?"),
-    no_topics: ("nowhere-raw.web", "journey topics apply"),
-    other_partitions: ("journey.profiles", "number of lanes is fixed for good: set `partitions: 2`"),
-    senders_time: ("raw.web", "message.timestamp.type", "LogAppendTime"),
-}
-"""What is wrong, and parts of what is said of it."""
-
-
-@pytest.fixture(scope="module")
-def mistaken(
-    stack: Stack, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[Callable[[Application], None], WorkerProcess]]:
-    """A worker for each mistake, all of them started at once."""
-    with ExitStack() as applications:
-        workers = {}
-        for mistake in MISTAKES:
-            name = mistake.__name__
-            app = Application(stack, tmp_path_factory.mktemp(name), f"{name}-")
-            applications.enter_context(app)
-            mistake(app)
-            workers[mistake] = app.worker(name)
-        yield workers
-
-
-def refused(worker: WorkerProcess, *parts: str) -> None:
-    """It ends by itself with exit code 2, a message that has these parts, and no traceback."""
-    assert worker.ended(MEND_S) == 2, worker.tail()
-    said = worker.log_file.read_text()
-    for part in parts:
-        assert part in said
-    assert "Traceback" not in said
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_refused_with_its_place(
-    mistaken: dict[Callable[[Application], None], WorkerProcess], mistake: Callable[[Application], None]
-) -> None:
-    refused(mistaken[mistake], *MISTAKES[mistake])
+    refused(app, topic, "message.timestamp.type", "LogAppendTime")
 
 
 def test_a_redis_that_forgets_is_refused(hurt: Hurt, tmp_path: Path) -> None:
     hurt.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
     try:
         with Application(hurt.stack, tmp_path, "forgets-") as app:
-            refused(app.worker(), "allkeys-lru", "noeviction")
+            refused(app, "allkeys-lru", "noeviction")
     finally:
         hurt.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
 
@@ -682,12 +656,12 @@ def test_a_redis_that_forgets_is_refused(hurt: Hurt, tmp_path: Path) -> None:
 def test_a_journey_that_cannot_take_over_its_customers_is_refused(app: Application) -> None:
     worker = app.worker().until_ready()
     some_traffic(app, "first")
-    app.until_accounted()
+    app.assert_right(worker)
     assert worker.stop() == 0
     later = {"cart_left": {**JOURNEY["signals"]["cart_left"], "after": "3h"}}
     app.write_journey(changed(signals=later))
-    refused(app.worker("same version"), "journey shop", "raise the version in its file")
+    refused(app, "journey shop", "raise the version in its file")
     app.write_journey(changed(version=2, signals={}))
-    refused(app.worker("without a timer"), "journey shop version 2", "cart_left", "another app_id")
+    refused(app, "journey shop version 2", "cart_left", "another app_id")
     app.write_journey(changed(version=2, signals=later))
     app.worker().until_ready()

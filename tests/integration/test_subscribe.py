@@ -15,7 +15,7 @@ from pipeline.adapters.schemas import mistakes
 from pipeline.application.records import entry_id, transition_record
 from pipeline.config import Settings
 from pipeline.domain.feed import Transition, TransitionKind
-from pipeline.domain.profile import Entry
+from pipeline.domain.history import Entry
 
 PAGE = Path(__file__).parents[2] / "docs" / "subscribe.md"
 PUBLISHED = "2025-01-31T09:30:00.000Z"

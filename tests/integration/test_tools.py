@@ -22,10 +22,10 @@ from pipeline.application.ports import ProgressRecord
 from pipeline.cli.main import app
 from pipeline.config import Settings, load
 from pipeline.dev.stack import Stack
-from pipeline.domain.event import Event
+from pipeline.domain.encoding import encode
 from pipeline.domain.feed import Feed
 from pipeline.domain.identity import Key
-from pipeline.domain.profile import encode, new_profile
+from pipeline.domain.profile import Event, new_profile
 from pipeline.errors import UserError
 from pipeline.worker.wiring import compile_rules
 

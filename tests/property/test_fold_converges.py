@@ -6,9 +6,13 @@ from typing import Any
 import msgspec
 from hypothesis import given
 
+from pipeline.domain.encoding import encode
 from pipeline.domain.profile import Profile
 from tests.property.random_journeys import FOREVER, GRACE, TOUCHES, Dice, journey, life, thrown
 from tests.property.two_folds import Models, Sent, TwoFolds, read_models
+
+SEQ, FIRED, OCCURRENCES = 2, 10, 11
+"""Where an encoded position has them."""
 
 END = 400
 """A watermark that lies behind most of the events, in ms."""
@@ -16,12 +20,10 @@ END = 400
 
 def at_rest(profile: Profile) -> Any:
     """All of a profile but what counts emissions."""
-    plain = msgspec.to_builtins(profile)
-    names = [field.name for field in msgspec.structs.fields(type(profile.positions[0]))]
+    plain = msgspec.msgpack.decode(encode(profile))
     for position in plain[3]:
-        for counter, nothing in (("seq", 0), ("occurrences", {})):
-            position[names.index(counter)] = nothing
-        position[names.index("fired")] = sorted(firing[:3] for firing in position[names.index("fired")])
+        position[SEQ], position[OCCURRENCES] = 0, {}
+        position[FIRED] = sorted(firing[:3] for firing in position[FIRED])
     return plain
 
 

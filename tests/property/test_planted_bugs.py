@@ -1,20 +1,25 @@
 """Bugs planted into the fast fold: the cases must notice each. So the cases are as sharp as the page they belong to."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from copy import copy
+from typing import Any, Final, TypeVar
 
-import msgspec
 import pytest
 
 from pipeline.domain import compile as compiling
 from pipeline.domain import fold as folding
 from pipeline.domain import track as tracking
 from pipeline.domain.compile import Journey
-from pipeline.domain.event import Event
+from pipeline.domain.encoding import base_of
 from pipeline.domain.fold import Fold
-from pipeline.domain.profile import FAR, NEVER, Entry, Pending, Profile, Track
+from pipeline.domain.history import Entry
+from pipeline.domain.moments import FAR, NEVER
+from pipeline.domain.profile import Event, Pending, Profile, Track
+from pipeline.domain.remembered import recent_of
 from tests.cases.reading import read_cases
 from tests.unit.test_cases import models, play
+
+pytestmark = pytest.mark.pure
 
 CASES: Final = [case for file in read_cases() for case in file.cases]
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -33,10 +38,22 @@ def compiled(plant: Plant) -> Plant:
     return bug(plant)
 
 
+Value = TypeVar("Value", Track, Event)
+
+
+def changed(original: Value, **fields: Any) -> Value:
+    """A copy with other values in some fields."""
+    copied = copy(original)
+    copied.packed = None
+    for name, value in fields.items():
+        setattr(copied, name, value)
+    return copied
+
+
 def with_pending(journey: Journey, track: Track, pending: Iterable[Pending]) -> Track:
     arranged = tracking.arrange(journey, list(pending))
     settle_at = tracking.first_stage_timer(journey, arranged)
-    return msgspec.structs.replace(track, pending=arranged, settle_at=settle_at)
+    return changed(track, pending=arranged, settle_at=settle_at)
 
 
 def after_event(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Fold, Profile], None]) -> None:
@@ -78,7 +95,7 @@ def around_step(
 def base_without_pending_timers(monkeypatch: pytest.MonkeyPatch) -> None:
     def spoil(_fold: Fold, profile: Profile) -> None:
         for position in profile.positions:
-            position.base = msgspec.structs.replace(position.base, pending=(), settle_at=FAR)
+            position.base = changed(base_of(position), pending=(), settle_at=FAR)
 
     after_event(monkeypatch, spoil)
 
@@ -87,7 +104,7 @@ def base_without_pending_timers(monkeypatch: pytest.MonkeyPatch) -> None:
 def base_with_the_timers_of_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
     def spoil(fold: Fold, profile: Profile) -> None:
         for journey, position in zip(fold.journeys, profile.positions, strict=True):
-            position.base = with_pending(journey, position.base, position.track.pending)
+            position.base = with_pending(journey, base_of(position), position.track.pending)
 
     after_event(monkeypatch, spoil)
 
@@ -96,7 +113,7 @@ def base_with_the_timers_of_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
 def base_without_the_times_that_counts_need(monkeypatch: pytest.MonkeyPatch) -> None:
     def spoil(_fold: Fold, profile: Profile) -> None:
         for position in profile.positions:
-            position.base = msgspec.structs.replace(position.base, windows=tuple(() for _ in position.base.windows))
+            position.base = changed(base_of(position), windows=tuple(() for _ in base_of(position).windows))
 
     after_event(monkeypatch, spoil)
 
@@ -114,7 +131,7 @@ def fired_timers_are_no_part_of_the_order(monkeypatch: pytest.MonkeyPatch) -> No
 def base_takes_events_at_the_horizon(monkeypatch: pytest.MonkeyPatch) -> None:
     def spoil(fold: Fold, profile: Profile) -> None:
         strand = profile.strands[0]
-        while len(strand.recent) > 1 and strand.recent[0].at <= strand.newest - fold._lateness:
+        while strand.count > 1 and strand.oldest <= strand.newest - fold._lateness:
             fold._overflow(profile, strand)
             strand.truncated = 0
             strand.floor = None
@@ -196,7 +213,7 @@ def a_told_signal_becomes_final_before_it_is_looked_at(monkeypatch: pytest.Monke
     def signals(
         self: Fold, profile: Profile, journey: Journey, position: Any, ready: Any, horizon: int, *rest: Any
     ) -> None:
-        position.fired = [fired for fired in position.fired if fired.due >= horizon]
+        position.fired = tuple(fired for fired in position.fired if fired.due >= horizon)
         original(self, profile, journey, position, ready, horizon, *rest)
 
     monkeypatch.setattr(Fold, "_signals", signals)
@@ -328,7 +345,11 @@ def what_was_pushed_out_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @bug
 def events_are_folded_as_they_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folding, "bisect_left", lambda recent, *_rest, **_key: len(recent))
+    def insert(strand: Any, event: Event) -> None:
+        strand.recent = [*recent_of(strand), event]
+        strand.count += 1
+
+    monkeypatch.setattr(folding, "insert", insert)
 
 
 @bug
@@ -347,7 +368,7 @@ def what_the_company_does_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def step(journey: Journey, track: Track, event: Event, entries: list[Entry]) -> Track:
         if event.touch in {"mailed", "company_act"}:
-            event = msgspec.structs.replace(event, touch="unclassified")
+            event = changed(event, touch="unclassified")
         return original(journey, track, event, entries)
 
     monkeypatch.setattr(folding, "step", step)

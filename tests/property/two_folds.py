@@ -14,13 +14,13 @@ from pipeline.checker.net_history import Subscriber
 from pipeline.checker.plain_admission import Act, Admission, act_of, counters
 from pipeline.checker.plain_touches import Row, read_touches
 from pipeline.domain.compile import Journey, compile_journey
-from pipeline.domain.event import CHANNELS, Event, decode, moment
+from pipeline.domain.encoding import decode as decode_profile
+from pipeline.domain.encoding import encode as encode_profile
+from pipeline.domain.event import CHANNELS, decode, moment
 from pipeline.domain.feed import Feed
 from pipeline.domain.fold import Fold
-from pipeline.domain.moments import format_moment, parse_moment
-from pipeline.domain.profile import NEVER, new_profile
-from pipeline.domain.profile import decode as decode_profile
-from pipeline.domain.profile import encode as encode_profile
+from pipeline.domain.moments import NEVER, format_moment, parse_moment
+from pipeline.domain.profile import Event, new_profile
 from pipeline.domain.touches import TouchTable
 
 CUSTOMER = "4711"

@@ -12,8 +12,9 @@ from typing import Final
 from pipeline.application.lane_record import KEY, POSITION, LaneRecord, decode_lane
 from pipeline.application.ports import Record
 from pipeline.checker.net_history import Subscriber
-from pipeline.domain import profile
+from pipeline.domain.encoding import decode
 from pipeline.domain.moments import parse_moment
+from pipeline.domain.remembered import recent_of
 from tests.fakes.kafka import FakeKafka, Log, Transaction
 from tests.fakes.pipeline import TOPICS
 from tests.fakes.table import FakeRedis
@@ -119,8 +120,8 @@ class Audit:
 
     def _profile(self, record: Record) -> None:
         """I1, I2: what a profile has folded stays folded."""
-        found = profile.decode(record.value or b"")
-        events = {event.id: event.at for strand in found.strands for event in strand.recent}
+        found = decode(record.value or b"")
+        events = {event.id: event.at for strand in found.strands for event in recent_of(strand)}
         before = self._remembered.get(found.key, {})
         if gone := before.keys() - events.keys():
             raise Wrong(f"I1: {sorted(gone)} were folded into {found.key} and are no longer")

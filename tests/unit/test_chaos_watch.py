@@ -7,8 +7,9 @@ import pytest
 
 from pipeline.application.lane_record import encode_lane, first_lane_record
 from pipeline.checker.plain_admission import Act
-from pipeline.domain.moments import format_moment
-from pipeline.domain.profile import NEVER, Track, encode, new_position, new_profile
+from pipeline.domain.encoding import encode
+from pipeline.domain.moments import NEVER, format_moment
+from pipeline.domain.profile import Track, new_position, new_profile
 from tests.chaos.silences import false_silences
 from tests.chaos.table_watch import TableWatch
 from tests.harness.reading import LANE
@@ -18,10 +19,10 @@ KEY = b"c:anna"
 
 def profile(seq: int, epoch: int = 100, acts: int = 1) -> bytes:
     made = new_profile(KEY.decode(), epoch)
-    made.strands[0].touches[0] = acts
+    made.strands[0].touches = (acts, 0, 0, 0, 0)
     position = new_position("shop", 1, Track("seen", NEVER, NEVER, (), (), (), ()))
     position.seq = seq
-    made.positions.append(position)
+    made.positions = (position,)
     return encode(made)
 
 

@@ -5,10 +5,9 @@ from typing import cast
 
 import pytest
 
-from pipeline.domain.event import Event
 from pipeline.domain.feed import Feed
 from pipeline.domain.fold import Fold, Outcome
-from pipeline.domain.profile import Profile
+from pipeline.domain.profile import Event, Profile
 from tests.fakes.pipeline import HOUR, MINUTE, START, TOPICS, Workers, journey
 
 

@@ -9,10 +9,11 @@ import pytest
 from pipeline.adapters.schemas import mistakes
 from pipeline.application.records import cause, customer_record, entry_id, signal_record, transition_record
 from pipeline.domain.compile import compile_journey
-from pipeline.domain.event import CHANNELS, Event
+from pipeline.domain.event import CHANNELS
 from pipeline.domain.feed import Feed, Signal, Transition
 from pipeline.domain.fold import Fold
-from pipeline.domain.profile import Entry, Profile, new_profile
+from pipeline.domain.history import Entry
+from pipeline.domain.profile import Event, Profile, new_profile
 from tests.fakes.pipeline import DAY, HOUR, MINUTE, START, journey
 
 NOW = "2025-06-15T15:06:41.000Z"

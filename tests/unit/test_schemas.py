@@ -18,7 +18,8 @@ from pipeline.application.ports import Headers, ProgressRecord
 from pipeline.application.records import customer_record, signal_record, transition_record
 from pipeline.domain.event import CHANNELS, Invalid, Reason, decode, moment, primary
 from pipeline.domain.feed import Signal, SignalKind, Transition, TransitionKind
-from pipeline.domain.profile import Entry, Track, new_position, new_profile
+from pipeline.domain.history import Entry
+from pipeline.domain.profile import Track, new_position, new_profile
 from pipeline.domain.touches import TouchTable
 
 SCHEMAS = sorted(folder().glob("*/v*.schema.json"))
@@ -176,7 +177,7 @@ def test_customers_are_written_by_their_schema() -> None:
     for journey, seq, stage, since in (("five-stage", 2, "purchase", 1_738_315_800_000), ("buying", 0, "", -1)):
         position = new_position(journey, 3, nowhere)
         position.seq, position.stage, position.since = seq, stage, since
-        profile.positions.append(position)
+        profile.positions = (*profile.positions, position)
     assert_written(customer_record(profile, NOW), "customer")
 
 

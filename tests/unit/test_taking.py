@@ -9,7 +9,8 @@ import pytest
 from pipeline.application.lane_record import KEY, POSITION, decode_lane, encode_lane, first_lane_record
 from pipeline.application.ports import Doubt, Entry, OpenTransaction, TableDoubt, TableWrite
 from pipeline.application.taking import CHUNK, LOOK_BACK, Broken, Standing, stand
-from pipeline.domain.profile import encode, new_profile
+from pipeline.domain.encoding import encode
+from pipeline.domain.profile import new_profile
 from tests.fakes.kafka import FakeChangelog, FakeKafka, FakeWriter
 from tests.fakes.table import FakeRedis, FakeTable
 

@@ -1,0 +1,34 @@
+# The C types of intake.py.
+cimport cython
+
+from pipeline.domain.profile cimport Event
+
+
+@cython.final
+cdef class Arrival:
+    cdef readonly str key
+    cdef readonly Event event
+    cdef readonly object source
+    cdef readonly object record
+    cdef readonly str channel
+
+
+cdef class Intake:
+    cdef int _partition
+    cdef object _table
+    cdef object _limits
+    cdef object _home
+    cdef bint _event_clock
+    cdef dict _homes
+    cdef dict _residents
+
+    @cython.locals(residents=dict, arrivals=list, tallies=dict, here=cython.int, home=cython.int, at=cython.longlong,
+                   appended=cython.longlong)
+    cpdef object _raw(self, object source, object records, object batch)
+
+    @cython.locals(here=cython.int)
+    cdef object _routed(self, object source, object record, object batch)
+    cdef object _commands(self, object source, object records, object batch)
+    cdef bint _punctuated(self, object source, object record, object batch)
+    cdef str _own_channel(self, object source, object raw, object record)
+    cdef int _find_home(self, str key)

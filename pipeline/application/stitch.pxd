@@ -1,0 +1,19 @@
+# The C types of stitch.py.
+cimport cython
+
+from pipeline.application.intake cimport Arrival
+from pipeline.domain.encoding cimport decode, encode
+from pipeline.domain.profile cimport Profile, new_profile
+
+
+cdef class Stitch:
+    cdef public object _fold
+    cdef public str code
+    cdef public object intake
+
+    @cython.locals(profile=Profile, arrival=Arrival, touched=cython.bint, counts=dict)
+    cpdef object fold_customer(self, str key, list arrivals, bytes stored, object watermark, object batch, object effects)
+
+    @cython.locals(profile=Profile)
+    cdef Profile _open(self, str key, bytes data, long long epoch)
+    cdef Profile _reopen(self, str key, dict stored, object effects)

@@ -1,0 +1,9 @@
+# The C types of moments.py: its two constants, for modules that are compiled. It is not compiled itself.
+
+cdef extern from *:
+    """
+    #define JOURNEY_NEVER (-1LL)
+    #define JOURNEY_FAR (1LL << 62)
+    """
+    const long long NEVER "JOURNEY_NEVER"
+    const long long FAR "JOURNEY_FAR"

@@ -1,0 +1,35 @@
+# The C types of remembered.py.
+cimport cython
+
+from pipeline.domain.moments cimport FAR
+from pipeline.domain.profile cimport Event, Strand, before
+
+
+@cython.locals(event=Event)
+cpdef bint remembers(Strand strand, str identifier)
+
+@cython.locals(recent=list)
+cpdef list recent_of(Strand strand)
+
+cpdef object append(Strand strand, Event event)
+
+@cython.locals(recent=list, place=cython.int, other=Event)
+cpdef object insert(Strand strand, Event event)
+
+@cython.locals(event=Event, found=cython.int)
+cpdef int older(Strand strand, long long horizon)
+
+@cython.locals(recent=list)
+cpdef object forget(Strand strand, int number)
+
+@cython.locals(recent=list)
+cpdef bytes packed_of(Strand strand)
+
+@cython.locals(packed=bytes)
+cpdef bytes pack_event(Event event)
+
+@cython.locals(event=Event)
+cpdef Event unpack_event(bytes packed)
+
+@cython.locals(first=Event)
+cdef object _count(Strand strand, list recent)
