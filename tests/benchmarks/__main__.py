@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from pipeline.dev.stack import Stack
-from tests.benchmarks import budget, common_work, cost, counts, growth, latency, results, tables
+from tests.benchmarks import budget, common_work, cost, counts, growth, latency, report, results, tables
 from tests.benchmarks.results import RESULTS, Circumstances, Cost, Figure, Growth, Latency, Line, Rebuild
 from tests.benchmarks.systems.known import SYSTEMS, available
 from tests.benchmarks.systems.system import ROOT, System
@@ -49,9 +49,9 @@ def cost_command(
         for figure in cost.rounds(bench.stack, ready, work, pairs, bench.directory, bench.say):
             bench.keep(figure)
         found = bench.found(Cost)
-    console.print(tables.cost_table(found))
+    console.print(tables.cost_table(found).rich())
     if ratios := tables.ratio_table(found):
-        console.print(ratios)
+        console.print(ratios.rich())
 
 
 @app.command("latency")
@@ -74,7 +74,7 @@ def latency_command(
             for system in ready:
                 bench.keep(latency.measure(bench.stack, system, course, bench.directory, number, bench.say))
         found = bench.found(Latency)
-    console.print(tables.latency_table(found))
+    console.print(tables.latency_table(found).rich())
 
 
 @app.command("growth")
@@ -88,7 +88,7 @@ def growth_command(
         for number in (int(each) for each in customers.split(",")):
             bench.keep(growth.measure(bench.stack, growth.Size(number, events), bench.directory, bench.say))
         found = bench.found(Growth)
-    console.print(tables.growth_table(found))
+    console.print(tables.growth_table(found).rich())
 
 
 @app.command("rebuild")
@@ -101,7 +101,7 @@ def rebuild_command(
         size = growth.Size(customers, customers)
         bench.keep(growth.measure_rebuild(bench.stack, size, bench.directory, bench.say))
         found = bench.found(Rebuild)
-    console.print(tables.rebuild_table(found))
+    console.print(tables.rebuild_table(found).rich())
 
 
 @app.command("all")
@@ -121,7 +121,7 @@ def counts_command(
     budget.ensure_same_conditions()
     with Stack() as stack, tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
         counted = counts.count(stack, Path(directory))
-    console.print(tables.counts_table(counted, budget.read()))
+    console.print(tables.counts_table(counted, budget.read()).rich())
     if renew:
         budget.write(counted)
         console.print(f"{budget.BUDGET.relative_to(ROOT)} is renewed; say in the commit why it may go up")
@@ -129,6 +129,13 @@ def counts_command(
         console.print("\n".join(raised), style="red")
         console.print(f"If that is meant: {budget.RENEWAL}, and say why in the commit.")
         raise typer.Exit(1)
+
+
+@app.command("publish")
+def publish_command(results_file: Results = RESULTS) -> None:
+    """Makes docs/benchmarks out of the newest call of each figure."""
+    report.publish(results_file)
+    console.print(f"{report.PAGES.relative_to(ROOT)} is made anew")
 
 
 def _available(names: str) -> Sequence[System]:

@@ -33,11 +33,21 @@ class Circumstances(msgspec.Struct, frozen=True):
     java: str
 
 
+class SecondHalf(msgspec.Struct, frozen=True):
+    """The same figures from half of the work on; `events` is how many were left then."""
+
+    events: int
+    events_per_second: float
+    worker_us: float
+    redis_us: float
+    broker_us: float
+
+
 class Cost(msgspec.Struct, frozen=True, tag="cost"):
     """One run of one system over the whole work; CPU is user + system in µs an event.
 
-    `second_half_…` is from the first look at which half of the events are done. `worker` is the system's own
-    processes, whatever the system; `redis` is 0 where it uses none. Sizes in MB of 2^20 bytes.
+    `second_half` is from the first look at which half of the events were done; None where little was left by then.
+    `worker` is the system's own processes, whatever the system; `redis` is 0 where it uses none. MB are 2^20 bytes.
     """
 
     system: str
@@ -50,15 +60,12 @@ class Cost(msgspec.Struct, frozen=True, tag="cost"):
     correct: bool
     seconds: float
     events_per_second: float
-    second_half_events_per_second: float
     worker_us: float
     redis_us: float
     broker_us: float
-    second_half_worker_us: float
-    second_half_redis_us: float
-    second_half_broker_us: float
     peak_mb: float
     load_average: float
+    second_half: SecondHalf | None = None
     events_per_transaction: float | None = None
     redis_peak_mb: float | None = None
 

@@ -58,6 +58,7 @@ def test_the_lock_covers_what_the_project_asks_for() -> None:
         *PROJECT["project"]["dependencies"],
         *PROJECT["project"]["optional-dependencies"]["dev"],
         *PROJECT["dependency-groups"]["test"],
+        *PROJECT["dependency-groups"]["bench"],
         *PROJECT["dependency-groups"]["build"],
     ]
     assert {normal(requirement) for requirement in asked} - locked == set()

@@ -1,0 +1,187 @@
+"""docs/benchmarks/README.md and its charts, made of the published results: no figure in them is typed by hand."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Final, TypeVar
+
+import msgspec
+
+from tests.benchmarks import charts, results, tables
+from tests.benchmarks.results import Cost, Figure, Growth, Latency, Line, Rebuild
+from tests.benchmarks.sheet import Sheet
+from tests.benchmarks.systems.system import ROOT
+
+PAGES: Final = ROOT / "docs/benchmarks"
+PUBLISHED: Final = PAGES / "results.jsonl"
+F = TypeVar("F", bound=Figure)
+
+BUSY: Final = 2.0
+"""Load average a core, from which on a machine does other work: the benchmark alone makes about one."""
+BUSY_TEXT: Final = (
+    "**The machine was busy with other work (load average up to {load:.0f}): nothing can be concluded from these "
+    "figures, not even from the ratios: a system that commits by the clock then commits more often for its events.**"
+)
+
+HEAD: Final = """\
+# What an event costs
+
+    make bench                                   # all of it, 15 minutes
+    make bench ARGS="cost --pairs 1 --events 200000"   # one figure, a minute
+    python -m tests.benchmarks --help            # cost, latency, rebuild, growth, counts
+    python -m tests.benchmarks publish           # this page out of what was measured last
+
+One worker with all its features on (dead letters, routing, timers, bounded cache, public customer records, metrics) and
+its Redis, exactly-once, beside what people would pick instead, each with its own settings as they come: Kafka Streams
+(`exactly_once_v2`, one thread, a RocksDB store with changelog), Quix Streams (exactly-once) and stock Faust (at least
+once, a tenth of the work). All do the same work on the same bytes and the same broker, in turn, another one first in
+each round. A subscriber with `read_committed` tells how far each one is; its output is compared with what is right,
+transition by transition: customer, seq, stages, time and causing event. A run with anything lost, doubled, wrong or out
+of order ends the benchmark. CPU is user + system of all processes of the system, start-up included; the second half
+begins at the first look at which half of the events are done. Where the time goes has [its own page](profile.md).
+
+This page is made of [results.jsonl](results.jsonl); no figure on it is typed by hand. What is counted and not timed is
+held to a budget in CI: `python -m tests.benchmarks counts`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A figure to reach: at most so much, or at least where `least`; `take` is None while it was not measured."""
+
+    what: str
+    on_the_way: float
+    goal: float
+    take: Callable[["Published"], float | None]
+    least: bool = False
+
+    def row(self, published: "Published") -> Sequence[str]:
+        sign = "≥" if self.least else "≤"
+        found = self.take(published)
+        measured = "not measured" if found is None else _short(found)
+        goals = (f"{sign} {_short(goal)}{self._reached(found, goal)}" for goal in (self.on_the_way, self.goal))
+        return self.what, *goals, measured
+
+    def _reached(self, found: float | None, goal: float) -> str:
+        if found is None:
+            return ""
+        return " ✓" if (found >= goal if self.least else found <= goal) else " ✗"
+
+
+class Published:
+    """The lines of the results file by what they measured."""
+
+    def __init__(self, lines: Iterable[Line]) -> None:
+        self.lines = list(lines)
+
+    def figures(self, kind: type[F]) -> list[F]:
+        return [line.figure for line in self.lines if isinstance(line.figure, kind)]
+
+    def circumstances(self, kind: type[Figure]) -> str:
+        """When, on what and with what, and whether the machine was too busy to be believed."""
+        lines = [line for line in self.lines if isinstance(line.figure, kind)]
+        around, load = lines[0].circumstances, max(line.figure.load_average for line in lines)
+        busy = "" if load <= around.cores * BUSY else f" {BUSY_TEXT.format(load=load)}"
+        return (
+            f"{around.at[:10]}, commit {around.commit}: {around.machine}, {around.cores} cores for all parts together, "
+            f"{around.memory_gb:g} GB, {around.system}; Python {around.python}, Kafka {around.kafka}, {around.redis}, "
+            f"Java {around.java} for Kafka Streams.{busy}"
+        )
+
+    def ratio(self, beside: str, part: int) -> float | None:
+        """Median of the worker's CPU an event to another's: the whole (0) or the second half (1)."""
+        found = tables.both_ratios(self.figures(Cost), "worker", beside)[part]
+        return median(found) if found else None
+
+    def across(self, beside: str) -> float | None:
+        """The worker's median to that of a system with another share of the work."""
+        ours, theirs = ([tables.whole_us(c) for c in self.figures(Cost) if c.system == n] for n in ("worker", beside))
+        return median(ours) / median(theirs) if ours and theirs else None
+
+    def latency(self, name: str) -> float | None:
+        found = [getattr(each, name) for each in self.figures(Latency) if each.system == "worker"]
+        return median(found) if found else None
+
+    def rebuilt(self) -> float | None:
+        found = [each.profiles_per_core_second for each in self.figures(Rebuild)]
+        return median(found) if found else None
+
+    def grown(self, take: Callable[[Growth], float], least_customers: int = 0) -> float | None:
+        """The most at any number of customers."""
+        found = [take(each) for each in self.figures(Growth) if each.customers >= least_customers]
+        return max(found) if found else None
+
+    def spread(self) -> float | None:
+        """The dearest event to that with the fewest customers."""
+        found = {each.customers: each.worker_us + each.redis_us for each in self.figures(Growth)}
+        return max(found.values()) / found[min(found)] if len(found) > 1 else None
+
+
+GOALS: Final = (
+    Goal("CPU, share of Kafka Streams, whole", 0.6, 0.25, lambda found: found.ratio("kafka-streams", 0)),
+    Goal("CPU, share of Kafka Streams, 2nd half", 1.0, 1 / 3, lambda found: found.ratio("kafka-streams", 1)),
+    Goal("CPU, share of Quix Streams, whole", 0.2, 0.2, lambda found: found.across("quix-streams")),
+    Goal("CPU, share of stock Faust, whole", 0.025, 0.025, lambda found: found.across("stock-faust")),
+    Goal("latency p50, ms", 50, 40, lambda found: found.latency("p50_ms")),
+    Goal("latency p99, ms", 120, 100, lambda found: found.latency("p99_ms")),
+    Goal("worker's peak MB, 1,000,000 customers", 400, 400, lambda found: found.grown(lambda g: g.peak_mb, 1_000_000)),
+    Goal("Redis bytes a customer, mean", 700, 700, lambda found: found.grown(lambda g: g.redis_bytes_mean)),
+    Goal("CPU, dearest number of customers to the least", 1.2, 1.2, Published.spread),
+    Goal("profiles rebuilt a core second", 50_000, 50_000, Published.rebuilt, least=True),
+)
+
+
+def render(lines: Iterable[Line]) -> str:
+    """The page."""
+    found = Published(lines)
+    goals = Sheet(
+        "Goals",
+        "Medians over the rounds",
+        ("what", "at first", "in the end", "measured"),
+        [g.row(found) for g in GOALS],
+    )
+    parts = [HEAD, goals.markdown()]
+    if costs := found.figures(Cost):
+        parts += ["## Cost", found.circumstances(Cost), "![CPU an event by system](cost.svg)"]
+        parts += [sheet.markdown() for sheet in (tables.ratio_table(costs), tables.cost_table(costs)) if sheet]
+    if latencies := found.figures(Latency):
+        parts += ["## Latency", found.circumstances(Latency), "![Latency by system](latency.svg)"]
+        parts.append(tables.latency_table(latencies).markdown())
+    if growths := found.figures(Growth):
+        parts += ["## Growth", found.circumstances(Growth), "![CPU an event by customers](growth.svg)"]
+        parts.append(tables.growth_table(growths).markdown())
+    if rebuilds := found.figures(Rebuild):
+        parts += ["## Rebuild", found.circumstances(Rebuild), tables.rebuild_table(rebuilds).markdown()]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def publish(measured: Path, pages: Path = PAGES) -> None:
+    """Takes the newest session of each figure, and writes results, page and charts."""
+    lines = newest(results.read(measured))
+    pages.mkdir(parents=True, exist_ok=True)
+    (pages / PUBLISHED.name).write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+    (pages / "README.md").write_text(render(lines))
+    found = Published(lines)
+    if costs := found.figures(Cost):
+        charts.draw(charts.cost_chart(costs), pages / "cost.svg")
+    if latencies := found.figures(Latency):
+        charts.draw(charts.latency_chart(latencies), pages / "latency.svg")
+    if growths := found.figures(Growth):
+        charts.draw(charts.growth_chart(growths), pages / "growth.svg")
+
+
+def newest(lines: Iterable[Line]) -> Sequence[Line]:
+    """Of each figure the lines of the last call that measured it; calls for other sizes before it are left out."""
+    by_kind: dict[type[Figure], list[Line]] = {}
+    for line in lines:
+        kind = type(line.figure)
+        kept = by_kind.setdefault(kind, [])
+        if kept and kept[-1].circumstances.session != line.circumstances.session:
+            kept.clear()
+        kept.append(line)
+    return [line for kept in by_kind.values() for line in kept]
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if value < 10 else f"{value:,.0f}"
