@@ -23,6 +23,10 @@ MODULES = (
     "pipeline.domain.fold",
     "pipeline.domain.track",
     "pipeline.domain.encoding",
+    "pipeline.domain.event",
+    "pipeline.domain.identity",
+    "pipeline.domain.moments",
+    "pipeline.domain.touches",
     "pipeline.domain.profile",
     "pipeline.domain.remembered",
 )

@@ -1,7 +1,10 @@
 # The C types of intake.py.
 cimport cython
 
-from pipeline.domain.profile cimport Event
+from pipeline.domain.event cimport decode, moment, primary
+from pipeline.domain.identity cimport public_key
+from pipeline.domain.profile cimport Event, event_of
+from pipeline.domain.touches cimport TouchTable
 
 
 @cython.final
@@ -15,7 +18,7 @@ cdef class Arrival:
 
 cdef class Intake:
     cdef int _partition
-    cdef object _table
+    cdef TouchTable _table
     cdef object _limits
     cdef object _home
     cdef bint _event_clock
@@ -23,7 +26,7 @@ cdef class Intake:
     cdef dict _residents
 
     @cython.locals(residents=dict, arrivals=list, tallies=dict, here=cython.int, home=cython.int, at=cython.longlong,
-                   appended=cython.longlong)
+                   appended=cython.longlong, table=TouchTable, channel=str, key=str)
     cpdef object _raw(self, object source, object records, object batch)
 
     @cython.locals(here=cython.int)

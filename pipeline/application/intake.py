@@ -15,7 +15,7 @@ from pipeline.application.ports import Entry, Headers, Record
 from pipeline.domain.event import CHANNELS, Invalid, RawEvent, Reason, decode, moment, primary
 from pipeline.domain.identity import Key, public_key
 from pipeline.domain.moments import format_moment
-from pipeline.domain.profile import Event
+from pipeline.domain.profile import Event, event_of
 from pipeline.domain.touches import TouchTable
 
 CHANNEL = "journey.channel"
@@ -126,8 +126,7 @@ class Intake:
             self._raw(source, records, batch)
 
     def _raw(self, source: Source, records: Sequence[Record], batch: Batch) -> None:
-        limits, classify, residents = self._limits, self._table.classify, self._residents
-        shared = self._table.shared
+        limits, table, residents = self._limits, self._table, self._residents
         max_bytes, max_depth, future = limits.max_bytes, limits.max_depth, limits.future_ms
         old = limits.old_ms
         here, arrivals = self._partition, batch.arrivals
@@ -151,7 +150,7 @@ class Intake:
                 home = here if resident is not None else self._find_home(key)
                 touch, forwarded = "", None
                 if home == here:
-                    touch = classify(raw, channel)
+                    touch = table.classify(raw, channel)
                 else:
                     origin = f"{source.topic}-{here}@{record.offset}"
                     forwarded = _forwarded(key, record, channel, appended, origin, 1)
@@ -171,7 +170,7 @@ class Intake:
                 continue
             if resident is None and raw.customer_id is not None:
                 residents[raw.customer_id] = key
-            event = Event(raw.id, at, appended, here, record.offset, shared(raw.type), touch, channel)
+            event = event_of(raw.id, at, appended, here, record.offset, table.shared(raw.type), touch, channel)
             arrivals.append(Arrival(key, event, source, record, channel))
 
     def _routed(self, source: Source, record: Record, batch: Batch) -> None:
@@ -205,7 +204,7 @@ class Intake:
             batch.routed.setdefault(home, []).append(forwarded)
             return
         partition, offset = _first_appearance(origin)
-        event = Event(raw.id, at, appended, partition, offset, raw.type, touch, channel)
+        event = event_of(raw.id, at, appended, partition, offset, raw.type, touch, channel)
         batch.arrivals.append(Arrival(key, event, source, record, channel))
 
     def _commands(self, source: Source, records: Sequence[Record], batch: Batch) -> None:

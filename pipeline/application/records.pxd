@@ -1,6 +1,8 @@
 # The C types of records.py.
 cimport cython
 
+from pipeline.domain.identity cimport public_key
+from pipeline.domain.moments cimport format_moment
 from pipeline.domain.profile cimport Position, Profile, Strand
 
 

@@ -3,6 +3,8 @@ cimport cython
 
 from pipeline.application.intake cimport Arrival
 from pipeline.domain.encoding cimport decode, encode
+from pipeline.application.records cimport customer_record, signal_record, transition_record
+from pipeline.domain.identity cimport public_key
 from pipeline.domain.profile cimport Profile, new_profile
 
 

@@ -1,8 +1,8 @@
 # The C types of compile.py.
 cimport cython
 
-from pipeline.domain.moments cimport FAR, NEVER
-from pipeline.domain.profile cimport Track
+from pipeline.domain.extremes cimport FAR, NEVER
+from pipeline.domain.profile cimport Track, track_of
 
 
 @cython.final

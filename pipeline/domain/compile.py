@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import TypeVar
 
-from pipeline.domain.moments import FAR, NEVER
-from pipeline.domain.profile import Track
+from pipeline.domain.extremes import FAR, NEVER
+from pipeline.domain.profile import track_of
 from pipeline.domain.spec import ANY, START, EntrySpec, JourneySpec, SilenceSpec
 
 
@@ -108,7 +108,9 @@ class Journey:
         }
         self.since_entry = tuple(slot for slot, entry in enumerate(windowed) if entry.within_ms is None)
         self.shape = repr((last_sets, counted, [(e.rule, e.count, e.within_ms is None) for e in windowed]))
-        self.start = Track(START, NEVER, FAR, (), (NEVER,) * len(last_sets), (0,) * len(counted), ((),) * len(windowed))
+        self.start = track_of(
+            START, NEVER, FAR, (), (NEVER,) * len(last_sets), (0,) * len(counted), ((),) * len(windowed)
+        )
 
         silences = {silence.rule: silence for silence in spec.silences}
 

@@ -1,7 +1,7 @@
 # The C types of encoding.py.
 cimport cython
 
-from pipeline.domain.profile cimport Position, Profile, Strand, Track
+from pipeline.domain.profile cimport Position, Profile, Strand, Track, position_of, profile_of, strand_of, track_of
 from pipeline.domain.remembered cimport pack_event, packed_of, unpack_event
 
 

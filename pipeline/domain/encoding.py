@@ -6,7 +6,17 @@ What an event in order does not need stays packed within it: the remembered even
 import msgspec
 
 from pipeline.domain.history import Entry, Firing
-from pipeline.domain.profile import Pending, Position, Profile, Strand, Track
+from pipeline.domain.profile import (
+    Pending,
+    Position,
+    Profile,
+    Strand,
+    Track,
+    position_of,
+    profile_of,
+    strand_of,
+    track_of,
+)
 from pipeline.domain.remembered import pack_event, packed_of, unpack_event
 
 TRAIL = 5
@@ -40,7 +50,7 @@ def encode(profile: Profile) -> bytes:
 def decode(data: bytes) -> Profile:
     """The profile; msgspec.ValidationError if the bytes are none."""
     key, epoch, strands, positions, indexed, parked, to = _read_profile(data)
-    return Profile(
+    return profile_of(
         key,
         epoch,
         tuple([_unpack_strand(fields) for fields in strands]),
@@ -101,7 +111,7 @@ def _unpack_strand(fields: _Strand) -> Strand:
     (
         identity, first, newest, touches, company, late, unclassified, truncated, floor, count, oldest, recent, claimed,
     ) = fields  # fmt: skip
-    return Strand(
+    return strand_of(
         identity, first, newest, touches, company, late, unclassified, truncated,
         None if floor is None else unpack_event(floor), count, oldest, recent, claimed,
     )  # fmt: skip
@@ -109,13 +119,13 @@ def _unpack_strand(fields: _Strand) -> Strand:
 
 def _unpack_position(fields: _Position) -> Position:
     journey, version, seq, stage, since, base, track, history, ahead, trail, fired, occurrences = fields
-    return Position(
+    return position_of(
         journey, version, seq, stage, since, None, base, _unpack_track(track), history, ahead, trail, fired, occurrences
     )
 
 
 def _unpack_track(packed: bytes) -> Track:
     stage, since, settle_at, pending, last, counts, windows = _read_track(packed)
-    track = Track(stage, since, settle_at, pending, last, counts, windows)
+    track = track_of(stage, since, settle_at, pending, last, counts, windows)
     track.packed = packed
     return track

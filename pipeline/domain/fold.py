@@ -10,9 +10,9 @@ from typing import Literal
 from pipeline.domain.compile import Journey, Timer
 from pipeline.domain.encoding import base_of, remember
 from pipeline.domain.event import CHANNELS
+from pipeline.domain.extremes import FAR, NEVER
 from pipeline.domain.feed import Feed, Signal, SignalKind, Transition, TransitionKind
 from pipeline.domain.history import Entry, Firing
-from pipeline.domain.moments import FAR, NEVER
 from pipeline.domain.profile import Event, Pending, Position, Profile, Strand, Track, before, new_position
 from pipeline.domain.remembered import append, forget, insert, older, recent_of, remembers
 from pipeline.domain.touches import UNCLASSIFIED

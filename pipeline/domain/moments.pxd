@@ -1,9 +1,5 @@
-# The C types of moments.py: its two constants, for modules that are compiled. It is not compiled itself.
+# The C types of moments.py.
 
-cdef extern from *:
-    """
-    #define JOURNEY_NEVER (-1LL)
-    #define JOURNEY_FAR (1LL << 62)
-    """
-    const long long NEVER "JOURNEY_NEVER"
-    const long long FAR "JOURNEY_FAR"
+cpdef long long parse_moment(str text) except -1
+cdef long long _parse_any(str text) except -1
+cpdef str format_moment(long long ms)

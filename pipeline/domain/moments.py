@@ -5,12 +5,6 @@ That is `2025-01-31T09:30:00.000Z`.
 
 from datetime import UTC, datetime, timedelta
 
-NEVER = -1
-"""A time that has not come."""
-
-FAR = 1 << 62
-"""Later than every time."""
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR_MS = 3_600_000
 _MINUTES = {f"{m:02d}:{s:02d}.": (m * 60 + s) * 1000 for m in range(60) for s in range(60)}

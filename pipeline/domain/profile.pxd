@@ -1,19 +1,19 @@
 # The C types of profile.py.
 cimport cython
 
-from pipeline.domain.moments cimport FAR, NEVER
+from pipeline.domain.extremes cimport FAR, NEVER
 
 
 @cython.final
 cdef class Event:
-    cdef readonly str id
-    cdef readonly long long at
-    cdef readonly long long appended
-    cdef readonly long long offset
-    cdef readonly int partition
-    cdef readonly str type
-    cdef readonly str touch
-    cdef readonly str channel
+    cdef public str id
+    cdef public long long at
+    cdef public long long appended
+    cdef public long long offset
+    cdef public int partition
+    cdef public str type
+    cdef public str touch
+    cdef public str channel
     cdef public bytes packed
 
 
@@ -22,13 +22,13 @@ cpdef bint before(Event one, Event other)
 
 @cython.final
 cdef class Track:
-    cdef readonly str stage
-    cdef readonly long long since
-    cdef readonly long long settle_at
-    cdef readonly tuple pending
-    cdef readonly tuple last
-    cdef readonly tuple counts
-    cdef readonly tuple windows
+    cdef public str stage
+    cdef public long long since
+    cdef public long long settle_at
+    cdef public tuple pending
+    cdef public tuple last
+    cdef public tuple counts
+    cdef public tuple windows
     cdef public bytes packed
 
 
@@ -80,3 +80,19 @@ cdef class Profile:
 
 cpdef Profile new_profile(str key, long long epoch)
 cpdef Position new_position(str journey, long long version, Track track)
+
+@cython.locals(made=Event)
+cpdef Event event_of(str identifier, long long at, long long appended, int partition, long long offset, str kind, str touch, str channel)
+
+@cython.locals(made=Track)
+cpdef Track track_of(str stage, long long since, long long settle_at, tuple pending, tuple last, tuple counts, tuple windows)
+
+@cython.locals(made=Position)
+cpdef Position position_of(str journey, long long version, long long seq, str stage, long long since, Track base, bytes packed_base, Track track, tuple history, int ahead, bytes trail, tuple fired, dict occurrences)
+
+@cython.locals(made=Strand)
+cpdef Strand strand_of(str identity, long long first, long long newest, tuple touches, long long company, long long late, long long unclassified, long long truncated, Event floor, int count, long long oldest, bytes packed, tuple claimed)
+
+@cython.locals(made=Profile)
+cpdef Profile profile_of(str key, long long epoch, tuple strands, tuple positions, object indexed, str parked, str to)
+

@@ -4,8 +4,8 @@ Plain classes: profile.pxd gives their fields C types where the package is compi
 small objects and not thirty. `pipeline.domain.encoding` makes bytes of them and back.
 """
 
+from pipeline.domain.extremes import FAR, NEVER
 from pipeline.domain.history import Entry, Firing
-from pipeline.domain.moments import FAR, NEVER
 from pipeline.domain.spec import START
 
 Pending = tuple[int, str, int]
@@ -20,18 +20,38 @@ class Event:
 
     __slots__ = ("appended", "at", "channel", "id", "offset", "packed", "partition", "touch", "type")
 
-    def __init__(
-        self, identifier: str, at: int, appended: int, partition: int, offset: int, kind: str, touch: str, channel: str
-    ) -> None:
-        self.id = identifier
-        self.at = at
-        self.appended = appended
-        self.partition = partition
-        self.offset = offset
-        self.type = kind
-        self.touch = touch
-        self.channel = channel
-        self.packed: bytes | None = None
+    id: str
+    at: int
+    appended: int
+    partition: int
+    offset: int
+    type: str
+    touch: str
+    channel: str
+    packed: bytes | None
+
+
+def event_of(
+    identifier: str,
+    at: int,
+    appended: int,
+    partition: int,
+    offset: int,
+    kind: str,
+    touch: str,
+    channel: str,
+) -> Event:
+    made = Event.__new__(Event)
+    made.id = identifier
+    made.at = at
+    made.appended = appended
+    made.partition = partition
+    made.offset = offset
+    made.type = kind
+    made.touch = touch
+    made.channel = channel
+    made.packed = None
+    return made
 
 
 def before(one: Event, other: Event) -> bool:
@@ -56,24 +76,35 @@ class Track:
 
     __slots__ = ("counts", "last", "packed", "pending", "settle_at", "since", "stage", "windows")
 
-    def __init__(
-        self,
-        stage: str,
-        since: int,
-        settle_at: int,
-        pending: tuple[Pending, ...],
-        last: tuple[int, ...],
-        counts: tuple[int, ...],
-        windows: tuple[tuple[int, ...], ...],
-    ) -> None:
-        self.stage = stage
-        self.since = since
-        self.settle_at = settle_at
-        self.pending = pending
-        self.last = last
-        self.counts = counts
-        self.windows = windows
-        self.packed: bytes | None = None
+    stage: str
+    since: int
+    settle_at: int
+    pending: tuple[Pending, ...]
+    last: tuple[int, ...]
+    counts: tuple[int, ...]
+    windows: tuple[tuple[int, ...], ...]
+    packed: bytes | None
+
+
+def track_of(
+    stage: str,
+    since: int,
+    settle_at: int,
+    pending: tuple[Pending, ...],
+    last: tuple[int, ...],
+    counts: tuple[int, ...],
+    windows: tuple[tuple[int, ...], ...],
+) -> Track:
+    made = Track.__new__(Track)
+    made.stage = stage
+    made.since = since
+    made.settle_at = settle_at
+    made.pending = pending
+    made.last = last
+    made.counts = counts
+    made.windows = windows
+    made.packed = None
+    return made
 
 
 class Position:
@@ -90,35 +121,51 @@ class Position:
         "trail", "version",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        journey: str,
-        version: int,
-        seq: int,
-        stage: str,
-        since: int,
-        base: Track | None,
-        packed_base: bytes,
-        track: Track,
-        history: tuple[Entry, ...],
-        ahead: int,
-        trail: bytes,
-        fired: tuple[Firing, ...],
-        occurrences: dict[str, int] | None,
-    ) -> None:
-        self.journey = journey
-        self.version = version
-        self.seq = seq
-        self.stage = stage
-        self.since = since
-        self.base = base
-        self.packed_base = packed_base
-        self.track = track
-        self.history = history
-        self.ahead = ahead
-        self.trail = trail
-        self.fired = fired
-        self.occurrences = occurrences
+    journey: str
+    version: int
+    seq: int
+    stage: str
+    since: int
+    base: Track | None
+    packed_base: bytes
+    track: Track
+    history: tuple[Entry, ...]
+    ahead: int
+    trail: bytes
+    fired: tuple[Firing, ...]
+    occurrences: dict[str, int] | None
+
+
+def position_of(
+    journey: str,
+    version: int,
+    seq: int,
+    stage: str,
+    since: int,
+    base: Track | None,
+    packed_base: bytes,
+    track: Track,
+    history: tuple[Entry, ...],
+    ahead: int,
+    trail: bytes,
+    fired: tuple[Firing, ...],
+    occurrences: dict[str, int] | None,
+) -> Position:
+    made = Position.__new__(Position)
+    made.journey = journey
+    made.version = version
+    made.seq = seq
+    made.stage = stage
+    made.since = since
+    made.base = base
+    made.packed_base = packed_base
+    made.track = track
+    made.history = history
+    made.ahead = ahead
+    made.trail = trail
+    made.fired = fired
+    made.occurrences = occurrences
+    return made
 
 
 class Strand:
@@ -133,36 +180,53 @@ class Strand:
         "touches", "truncated", "unclassified",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        identity: str,
-        first: int,
-        newest: int,
-        touches: tuple[int, ...],
-        company: int,
-        late: int,
-        unclassified: int,
-        truncated: int,
-        floor: Event | None,
-        count: int,
-        oldest: int,
-        packed: bytes,
-        claimed: tuple[str, ...],
-    ) -> None:
-        self.identity = identity
-        self.first = first
-        self.newest = newest
-        self.touches = touches
-        self.company = company
-        self.late = late
-        self.unclassified = unclassified
-        self.truncated = truncated
-        self.floor = floor
-        self.count = count
-        self.oldest = oldest
-        self.packed = packed
-        self.claimed = claimed
-        self.recent: list[Event] | None = None
+    identity: str
+    first: int
+    newest: int
+    touches: tuple[int, ...]
+    company: int
+    late: int
+    unclassified: int
+    truncated: int
+    floor: Event | None
+    count: int
+    oldest: int
+    packed: bytes
+    claimed: tuple[str, ...]
+    recent: list[Event] | None
+
+
+def strand_of(
+    identity: str,
+    first: int,
+    newest: int,
+    touches: tuple[int, ...],
+    company: int,
+    late: int,
+    unclassified: int,
+    truncated: int,
+    floor: Event | None,
+    count: int,
+    oldest: int,
+    packed: bytes,
+    claimed: tuple[str, ...],
+) -> Strand:
+    made = Strand.__new__(Strand)
+    made.identity = identity
+    made.first = first
+    made.newest = newest
+    made.touches = touches
+    made.company = company
+    made.late = late
+    made.unclassified = unclassified
+    made.truncated = truncated
+    made.floor = floor
+    made.count = count
+    made.oldest = oldest
+    made.packed = packed
+    made.claimed = claimed
+    made.recent = None
+    return made
 
 
 class Profile:
@@ -174,23 +238,33 @@ class Profile:
 
     __slots__ = ("epoch", "indexed", "key", "parked", "positions", "strands", "to")
 
-    def __init__(
-        self,
-        key: str,
-        epoch: int,
-        strands: tuple[Strand, ...],
-        positions: tuple[Position, ...],
-        indexed: int | None,
-        parked: str,
-        to: str,
-    ) -> None:
-        self.key = key
-        self.epoch = epoch
-        self.strands = strands
-        self.positions = positions
-        self.indexed = indexed
-        self.parked = parked
-        self.to = to
+    key: str
+    epoch: int
+    strands: tuple[Strand, ...]
+    positions: tuple[Position, ...]
+    indexed: int | None
+    parked: str
+    to: str
+
+
+def profile_of(
+    key: str,
+    epoch: int,
+    strands: tuple[Strand, ...],
+    positions: tuple[Position, ...],
+    indexed: int | None,
+    parked: str,
+    to: str,
+) -> Profile:
+    made = Profile.__new__(Profile)
+    made.key = key
+    made.epoch = epoch
+    made.strands = strands
+    made.positions = positions
+    made.indexed = indexed
+    made.parked = parked
+    made.to = to
+    return made
 
 
 NO_TOUCHES = (0, 0, 0, 0, 0)
@@ -199,9 +273,9 @@ NO_TRAIL = b"\x90"
 
 
 def new_profile(key: str, epoch: int) -> Profile:
-    strand = Strand(key, NEVER, NEVER, NO_TOUCHES, 0, 0, 0, 0, None, 0, FAR, b"", ())
-    return Profile(key, epoch, (strand,), (), None, "", "")
+    strand = strand_of(key, NEVER, NEVER, NO_TOUCHES, 0, 0, 0, 0, None, 0, FAR, b"", ())
+    return profile_of(key, epoch, (strand,), (), None, "", "")
 
 
 def new_position(journey: str, version: int, track: Track) -> Position:
-    return Position(journey, version, 0, START, NEVER, track, b"", track, (), 0, NO_TRAIL, (), None)
+    return position_of(journey, version, 0, START, NEVER, track, b"", track, (), 0, NO_TRAIL, (), None)

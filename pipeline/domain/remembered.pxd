@@ -1,8 +1,8 @@
 # The C types of remembered.py.
 cimport cython
 
-from pipeline.domain.moments cimport FAR
-from pipeline.domain.profile cimport Event, Strand, before
+from pipeline.domain.extremes cimport FAR
+from pipeline.domain.profile cimport Event, Strand, before, event_of
 
 
 @cython.locals(event=Event)

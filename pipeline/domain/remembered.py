@@ -8,8 +8,8 @@ from sys import intern
 
 import msgspec
 
-from pipeline.domain.moments import FAR
-from pipeline.domain.profile import Event, Strand, before
+from pipeline.domain.extremes import FAR
+from pipeline.domain.profile import Event, Strand, before, event_of
 
 _pack = msgspec.msgpack.Encoder().encode
 _read_event = msgspec.msgpack.Decoder(tuple[str, int, int, int, int, str, str, str]).decode
@@ -108,7 +108,7 @@ def pack_event(event: Event) -> bytes:
 def unpack_event(packed: bytes) -> Event:
     """The event; msgspec.ValidationError if the bytes are none."""
     identifier, at, appended, partition, offset, kind, touch, channel = _read_event(packed)
-    event = Event(identifier, at, appended, partition, offset, intern(kind), intern(touch), intern(channel))
+    event = event_of(identifier, at, appended, partition, offset, intern(kind), intern(touch), intern(channel))
     event.packed = packed
     return event
 

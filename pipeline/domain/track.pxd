@@ -2,8 +2,8 @@
 cimport cython
 
 from pipeline.domain.compile cimport Journey, Move, Row, Timer
-from pipeline.domain.moments cimport FAR, NEVER
-from pipeline.domain.profile cimport Event, Track
+from pipeline.domain.extremes cimport FAR, NEVER
+from pipeline.domain.profile cimport Event, Track, track_of
 
 
 @cython.locals(at=cython.longlong, row=Row, pending=tuple, last=tuple, counts=tuple, windows=tuple, moves=tuple, move=Move,

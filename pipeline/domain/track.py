@@ -1,9 +1,9 @@
 """One journey moved on by events: `step`, and what passing time makes of it: `project`. Pure; see docs/semantics.md."""
 
 from pipeline.domain.compile import Journey, Move, Row, Timer
+from pipeline.domain.extremes import FAR, NEVER
 from pipeline.domain.history import Entry
-from pipeline.domain.moments import FAR, NEVER
-from pipeline.domain.profile import Event, Pending, Track
+from pipeline.domain.profile import Event, Pending, Track, track_of
 
 
 def step(journey: Journey, track: Track, event: Event, entries: list[Entry]) -> Track:
@@ -29,7 +29,7 @@ def step(journey: Journey, track: Track, event: Event, entries: list[Entry]) -> 
             for move in moves:
                 if fits(move, at, counts, windows):
                     windows = _windows(windows, row.windows, at)
-                    made = Track(stage, since, FAR, pending, last, counts, windows)
+                    made = track_of(stage, since, FAR, pending, last, counts, windows)
                     entered = enter(journey, made, move.to, at)
                     entries.append(Entry(at, move.rule, move.to, event.id, event.type, event.channel, NEVER))
                     begun: tuple[Timer, ...] | None = row.starts.get(move.to)
@@ -41,7 +41,7 @@ def step(journey: Journey, track: Track, event: Event, entries: list[Entry]) -> 
         if starts is not None:
             pending = _restarted(journey, pending, starts, at)
     settle_at = track.settle_at if pending is track.pending else first_stage_timer(journey, pending)
-    return Track(stage, since, settle_at, pending, last, counts, windows)
+    return track_of(stage, since, settle_at, pending, last, counts, windows)
 
 
 def settle(journey: Journey, track: Track, before: int, entries: list[Entry]) -> Track:
@@ -98,7 +98,7 @@ def without_final(journey: Journey, track: Track, horizon: int, watermark: int) 
             kept.append(one)
     if len(kept) == len(pending):
         return track
-    return Track(track.stage, track.since, track.settle_at, tuple(kept), track.last, track.counts, track.windows)
+    return track_of(track.stage, track.since, track.settle_at, tuple(kept), track.last, track.counts, track.windows)
 
 
 def fits(move: Move, at: int, counts: tuple[int, ...], windows: tuple[tuple[int, ...], ...]) -> bool:
@@ -134,7 +134,7 @@ def enter(journey: Journey, track: Track, to: str, at: int) -> Track:
             cleared[slot] = ()
         windows = tuple(cleared)
     arranged = arrange(journey, pending)
-    return Track(to, at, first_stage_timer(journey, arranged), arranged, track.last, track.counts, windows)
+    return track_of(to, at, first_stage_timer(journey, arranged), arranged, track.last, track.counts, windows)
 
 
 def arrange(journey: Journey, pending: list[Pending]) -> tuple[Pending, ...]:
@@ -197,7 +197,7 @@ def _broken(pending: tuple[Pending, ...], breaks: frozenset[str], at: int) -> tu
 def _started(journey: Journey, track: Track, starts: tuple[Timer, ...], at: int) -> Track:
     pending = _restarted(journey, track.pending, starts, at)
     settle_at = first_stage_timer(journey, pending)
-    return Track(track.stage, track.since, settle_at, pending, track.last, track.counts, track.windows)
+    return track_of(track.stage, track.since, settle_at, pending, track.last, track.counts, track.windows)
 
 
 def _restarted(

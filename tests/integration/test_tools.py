@@ -25,7 +25,7 @@ from pipeline.dev.stack import Stack
 from pipeline.domain.encoding import encode
 from pipeline.domain.feed import Feed
 from pipeline.domain.identity import Key
-from pipeline.domain.profile import Event, new_profile
+from pipeline.domain.profile import event_of, new_profile
 from pipeline.errors import UserError
 from pipeline.worker.wiring import compile_rules
 
@@ -75,7 +75,7 @@ def put_customer(settings: Settings, customer: str) -> int:
     acts = [("page_viewed", "saw_content"), ("price_compared", "compared"), ("order_placed", "ordered")]
     for number, (kind, touch) in enumerate(acts):
         at = MONDAY + number * DAY
-        event = Event(f"e{number}", at, at, 0, number, kind, touch, "web")
+        event = event_of(f"e{number}", at, at, 0, number, kind, touch, "web")
         assert rules.fold.event(profile, event, None, Feed()) == "folded"
     lane = home_partition(customer.encode(), P)
     record = first_lane_record(settings.application, P)

@@ -11,9 +11,9 @@ from pipeline.domain import fold as folding
 from pipeline.domain import track as tracking
 from pipeline.domain.compile import Journey
 from pipeline.domain.encoding import base_of
+from pipeline.domain.extremes import FAR, NEVER
 from pipeline.domain.fold import Fold
 from pipeline.domain.history import Entry
-from pipeline.domain.moments import FAR, NEVER
 from pipeline.domain.profile import Event, Pending, Profile, Track
 from pipeline.domain.remembered import recent_of
 from tests.cases.reading import read_cases

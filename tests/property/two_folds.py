@@ -17,10 +17,11 @@ from pipeline.domain.compile import Journey, compile_journey
 from pipeline.domain.encoding import decode as decode_profile
 from pipeline.domain.encoding import encode as encode_profile
 from pipeline.domain.event import CHANNELS, decode, moment
+from pipeline.domain.extremes import NEVER
 from pipeline.domain.feed import Feed
 from pipeline.domain.fold import Fold
-from pipeline.domain.moments import NEVER, format_moment, parse_moment
-from pipeline.domain.profile import Event, new_profile
+from pipeline.domain.moments import format_moment, parse_moment
+from pipeline.domain.profile import Event, event_of, new_profile
 from pipeline.domain.touches import TouchTable
 
 CUSTOMER = "4711"
@@ -131,7 +132,7 @@ class TwoFolds:
         """The event as the fast fold takes it."""
         raw = decode(json.dumps(sent.event).encode(), max_bytes=1 << 20, max_depth=32)
         touch = self.models.table.classify(raw, sent.channel)
-        return Event(raw.id, moment(raw), sent.appended, sent.partition, sent.offset, raw.type, touch, sent.channel)
+        return event_of(raw.id, moment(raw), sent.appended, sent.partition, sent.offset, raw.type, touch, sent.channel)
 
     def _publish(self, feed: Feed) -> None:
         self.index = feed.due.get(self.profile.key, self.index)

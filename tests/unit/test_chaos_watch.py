@@ -8,8 +8,9 @@ import pytest
 from pipeline.application.lane_record import encode_lane, first_lane_record
 from pipeline.checker.plain_admission import Act
 from pipeline.domain.encoding import encode
-from pipeline.domain.moments import NEVER, format_moment
-from pipeline.domain.profile import Track, new_position, new_profile
+from pipeline.domain.extremes import NEVER
+from pipeline.domain.moments import format_moment
+from pipeline.domain.profile import new_position, new_profile, track_of
 from tests.chaos.silences import false_silences
 from tests.chaos.table_watch import TableWatch
 from tests.harness.reading import LANE
@@ -20,7 +21,7 @@ KEY = b"c:anna"
 def profile(seq: int, epoch: int = 100, acts: int = 1) -> bytes:
     made = new_profile(KEY.decode(), epoch)
     made.strands[0].touches = (acts, 0, 0, 0, 0)
-    position = new_position("shop", 1, Track("seen", NEVER, NEVER, (), (), (), ()))
+    position = new_position("shop", 1, track_of("seen", NEVER, NEVER, (), (), (), ()))
     position.seq = seq
     made.positions = (position,)
     return encode(made)

@@ -13,7 +13,7 @@ from pipeline.domain.event import CHANNELS
 from pipeline.domain.feed import Feed, Signal, Transition
 from pipeline.domain.fold import Fold
 from pipeline.domain.history import Entry
-from pipeline.domain.profile import Event, Profile, new_profile
+from pipeline.domain.profile import Profile, event_of, new_profile
 from tests.fakes.pipeline import DAY, HOUR, MINUTE, START, journey
 
 NOW = "2025-06-15T15:06:41.000Z"
@@ -129,7 +129,7 @@ def folded(*events: tuple[int, str, str]) -> Profile:
     fold.align(profile)
     for number, (minute, touch, channel) in enumerate(events):
         at = START + minute * MINUTE
-        fold.event(profile, Event(f"e{number}", at, at, 0, number, touch, touch, channel), None, Feed())
+        fold.event(profile, event_of(f"e{number}", at, at, 0, number, touch, touch, channel), None, Feed())
     return profile
 
 

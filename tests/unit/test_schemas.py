@@ -19,7 +19,7 @@ from pipeline.application.records import customer_record, signal_record, transit
 from pipeline.domain.event import CHANNELS, Invalid, Reason, decode, moment, primary
 from pipeline.domain.feed import Signal, SignalKind, Transition, TransitionKind
 from pipeline.domain.history import Entry
-from pipeline.domain.profile import Track, new_position, new_profile
+from pipeline.domain.profile import new_position, new_profile, track_of
 from pipeline.domain.touches import TouchTable
 
 SCHEMAS = sorted(folder().glob("*/v*.schema.json"))
@@ -173,7 +173,7 @@ def test_customers_are_written_by_their_schema() -> None:
     profile = new_profile("c:4711", 17)
     strand = profile.strands[0]
     strand.first = strand.newest = 1_738_315_800_000
-    nowhere = Track("", -1, 0, (), (), (), ())
+    nowhere = track_of("", -1, 0, (), (), (), ())
     for journey, seq, stage, since in (("five-stage", 2, "purchase", 1_738_315_800_000), ("buying", 0, "", -1)):
         position = new_position(journey, 3, nowhere)
         position.seq, position.stage, position.since = seq, stage, since
