@@ -1,5 +1,5 @@
 # Each target is a line or two that calls a tool a person could call as well.
-# Variables: PYTHON=python3.12  VENV=.venv  ARGS="..." (for run, test, cdnow, bench, chaos, failpoints, sim and dev)
+# Variables: PYTHON=python3.12  VENV=.venv  ARGS="..." (for run, test, cdnow, bench, chaos, failpoints, mutants, sim and dev)
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,7 +11,7 @@ ARGS ?=
 PURE := tests/property tests/unit/test_cases.py tests/unit/test_intake.py tests/unit/test_records.py tests/unit/test_stitch.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test pure lint types layers format dev cdnow bench chaos failpoints sim reset clean lock
+.PHONY: help setup run test pure lint types layers format dev cdnow bench chaos failpoints mutants sim reset clean lock
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -72,6 +72,9 @@ failpoints: setup ## Let workers fail at each step of the protocol, and judge
 
 sim: setup ## Lead the lanes through 1,000 simulated worlds, or as many as wanted
 	@$(BIN)/python -m tests.simulation $(ARGS)
+
+mutants: setup ## Plant bugs into the code, and see which checker sees which
+	@JOURNEY_PURE=1 $(BIN)/python -m tests.mutants $(ARGS)
 
 reset: setup ## Remove what the local Kafka and Redis hold
 	@$(BIN)/journey dev reset

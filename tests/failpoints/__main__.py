@@ -18,6 +18,7 @@ from rich.table import Table
 
 from pipeline.application.failpoints import Failpoint
 from pipeline.dev.stack import Stack
+from pipeline.errors import UserError
 from pipeline.worker.failpoints import Action
 from tests.failpoints.rounds import NEEDS_A_PAST, Cell, give_a_past, play
 from tests.harness.application import Application
@@ -44,39 +45,34 @@ def cells_of(point: Failpoint, actions: list[Action], chance: random.Random) -> 
 def play_all(stack: Stack, cells: list[Cell], progress: Progress) -> list[Outcome]:
     """One after the other in one application; after one that is wrong, the next begins with another application."""
     outcomes: list[Outcome] = []
-    left = list(cells)
-    while left:
-        name = left[0].point.label.replace(".", "-")
-        with (
-            tempfile.TemporaryDirectory() as directory,
-            Application(stack, Path(directory), f"{name}-{len(left)}-") as app,
-        ):
-            if left[0].point in NEEDS_A_PAST:
-                give_a_past(app)
-            while left:
-                outcomes.append(_play_one(app, left.pop(0)))
-                progress.advance(progress.task_ids[0])
-                if outcomes[-1].wrong:
-                    progress.console.print(f"[red]{outcomes[-1].cell}[/red]: {outcomes[-1].wrong}", highlight=False)
-                    break
+
+    def tell(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        progress.advance(progress.task_ids[0])
+
+    while left := cells[len(outcomes) :]:
+        began = time.monotonic()
+        name = f"{left[0].point.label.replace('.', '-')}-{len(left)}-"
+        try:
+            with tempfile.TemporaryDirectory() as directory, Application(stack, Path(directory), name) as app:
+                if left[0].point in NEEDS_A_PAST:
+                    give_a_past(app)
+                for cell in left:
+                    began = time.monotonic()
+                    verdict = play(app, [cell], cell.action)
+                    tell(Outcome(cell, round(time.monotonic() - began, 1), str(verdict), ""))
+        except (AssertionError, UserError) as found:
+            cell = cells[len(outcomes)]
+            tell(Outcome(cell, round(time.monotonic() - began, 1), "", str(found) or "an assertion without words"))
+            progress.console.print(f"{cell}: {outcomes[-1].wrong}", markup=False, highlight=False)
     return outcomes
-
-
-def _play_one(app: Application, cell: Cell) -> Outcome:
-    began = time.monotonic()
-    verdict, wrong = "", ""
-    try:
-        verdict = str(play(app, [cell], cell.action))
-    except AssertionError as found:
-        wrong = str(found) or "an assertion without words"
-    return Outcome(cell, round(time.monotonic() - began, 1), verdict, wrong)
 
 
 def main(
     only: Annotated[str, typer.Option(help="Failpoints whose name contains this.")] = "",
     action: Annotated[str, typer.Option(help="One of kill, stop, raise, delay; all if empty.")] = "",
     seed: Annotated[int, typer.Option(help="Decides at which time each failpoint is hit.")] = 1,
-    at_once: Annotated[int, typer.Option(help="Applications at a time.")] = 6,
+    at_once: Annotated[int, typer.Option(help="Applications at a time.")] = 4,
     report: Annotated[Path | None, typer.Option(help="Writes the outcomes there, as JSON.")] = None,
 ) -> None:
     """Lets workers fail at each failpoint in each way, and has what they leave judged."""

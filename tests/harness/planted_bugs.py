@@ -17,6 +17,7 @@ from pipeline.domain.fold import Fold, Outcome
 from pipeline.domain.profile import Event, Profile
 from pipeline.worker import wiring
 from tests.harness.planted_records import plant_records
+from tests.mutants.registry import plant_for_good
 
 
 class PlantedBug(Exception):
@@ -66,5 +67,7 @@ def plant(planted: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    plant(json.loads(os.environ["PLANTED"]))
+    plant(json.loads(os.environ.get("PLANTED", "{}")))
+    if bug := os.environ.pop("JOURNEY_BUG", ""):  # a worker knows no such variable
+        plant_for_good(bug)
     run()

@@ -21,7 +21,7 @@ ANSWER_S = 2.0
 
 
 class WorkerProcess:
-    """`python -m pipeline worker`, or with `planted` the same with bugs planted in it (see `planted_bugs`).
+    """`python -m pipeline worker`, or with `planted` or JOURNEY_BUG the same with bugs in it (see `planted_bugs`).
 
     `preloaded`: forked from a process that has imported everything, which is quicker by some seconds of a busy machine.
     """
@@ -40,7 +40,8 @@ class WorkerProcess:
         self._preloaded = preloaded
         self.port = port
         self.log_file = directory / f"{name}.log"
-        module = "tests.harness.planted_bugs" if planted is not None else "pipeline"
+        is_wrong = planted is not None or "JOURNEY_BUG" in (environment or {})
+        module = "tests.harness.planted_bugs" if is_wrong else "pipeline"
         self._command = [sys.executable, "-m", module, "worker", "--config", str(config)]
         self._environment = {
             **os.environ,
@@ -114,10 +115,12 @@ class WorkerProcess:
     def page(self, path: str) -> tuple[int, bytes]:
         """Status and body; (0, b"") while nobody listens."""
         try:
-            with urllib.request.urlopen(f"http://{LOOPBACK}:{self.port}{path}", timeout=ANSWER_S) as answer:
+            try:
+                answer = urllib.request.urlopen(f"http://{LOOPBACK}:{self.port}{path}", timeout=ANSWER_S)
+            except urllib.error.HTTPError as refused:
+                answer = refused
+            with answer:
                 return answer.status, answer.read()
-        except urllib.error.HTTPError as refused:
-            return refused.code, refused.read()
         except OSError:
             return 0, b""
 

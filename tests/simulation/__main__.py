@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tests.simulation.bugs import BUGS, plant
+from tests.mutants.registry import mutants, planted
 from tests.simulation.cases import Case
 from tests.simulation.faults import kinds
 from tests.simulation.hunt import Tally, hunt
@@ -36,15 +36,15 @@ def main(
 ) -> None:
     """Real lanes through random worlds; exit code 1 if anything is wrong."""
     if bug == "list":
-        console.print("\n".join(BUGS))
+        console.print("\n".join(mutants()))
         raise typer.Exit
-    if bug and bug not in BUGS:
+    if bug and bug not in mutants():
         raise typer.BadParameter(f"there is no bug {bug}; --bug list names them")
-    planted = bug or None
+    known = bug or None
     wrong = (
-        show(replay, planted, step=step)
+        show(replay, known, step=step)
         if replay
-        else look(range(first, first + seeds), planted, jobs, minutes, most, shrinking)
+        else look(range(first, first + seeds), known, jobs, minutes, most, shrinking)
     )
     raise typer.Exit(wrong)
 
@@ -59,7 +59,7 @@ def show(name: str, bug: str | None, *, step: bool) -> bool:
             sys.stdin.readline()
 
     case = Case.parse(name)
-    with plant(bug):
+    with planted(bug):
         outcome = run(case, Trace(listen=listen))
     console.print(f"case {case}: {outcome.wrong or 'nothing wrong'}", markup=False)
     return outcome.wrong is not None
@@ -116,7 +116,7 @@ def make_small(name: str, bug: str | None) -> None:
     def told(outcome: Outcome, runs: int) -> None:
         console.print(f"  {len(outcome.case.kept or ())} actions after {runs} runs: {outcome.wrong}", markup=False)
 
-    with plant(bug):
+    with planted(bug):
         small = shrink(Case.parse(name), told=told)
     kept = set(small.case.kept or ())
     for action in small.case.plan(kinds()).actions if kept else ():

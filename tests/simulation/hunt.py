@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from dataclasses import dataclass, field
 from itertools import islice
 
-from tests.simulation.bugs import plant
+from tests.mutants.registry import planted
 from tests.simulation.cases import Case
 from tests.simulation.world import run
 
@@ -48,7 +48,7 @@ class Tally:
 def take(seeds: range, bug: str | None = None) -> Tally:
     """Runs these seeds here, one after the other."""
     tally = Tally()
-    with plant(bug):
+    with planted(bug):
         for place, seed in enumerate(seeds, 1):
             outcome = run(Case(seed))
             tally.cases += 1

@@ -1,6 +1,6 @@
 """The real lanes lose and double nothing and go on by themselves, in some hundred simulated worlds (I1 to I7, I9).
 
-More of them: make sim ARGS="--seeds 100000". Bugs planted into the lanes are seen: the worlds are as hard as they look.
+More of them: make sim ARGS="--seeds 100000". Bugs planted into the lanes are seen (tests/mutants).
 """
 
 import gc
@@ -13,8 +13,8 @@ from typing import Final
 import pytest
 from typer.testing import CliRunner
 
+from tests.mutants.registry import planted
 from tests.simulation.__main__ import app
-from tests.simulation.bugs import BUGS, plant
 from tests.simulation.cases import Case
 from tests.simulation.faults import ARMED, kinds
 from tests.simulation.hunt import take
@@ -98,17 +98,12 @@ def test_a_case_is_its_name(name: str) -> None:
     assert str(Case.parse(name)) == name
 
 
-# ---- planted bugs
-
-
-@pytest.mark.parametrize("name", BUGS)
-def test_a_planted_bug_is_seen(name: str) -> None:
-    assert any(take(range(seed, seed + 5), name).wrong for seed in range(0, TRIES, 5))
+# ---- a planted bug
 
 
 def test_a_failing_case_is_made_small() -> None:
     name = "a_paused_input_is_not_resumed"
-    with plant(name):
+    with planted(name):
         found = next(case for seed in range(TRIES) if run(case := Case(seed)).wrong is not None)
         small = shrink(found, most=60)
         again = run(small.case)

@@ -1,8 +1,8 @@
-"""Bugs planted into the fast fold: the cases must notice each. So the cases are as sharp as the page they belong to."""
+"""Bugs in the fold and in what journeys are compiled to."""
 
 from collections.abc import Callable, Iterable
 from copy import copy
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -16,26 +16,7 @@ from pipeline.domain.fold import Fold
 from pipeline.domain.history import Entry
 from pipeline.domain.profile import Event, Pending, Profile, Track
 from pipeline.domain.remembered import recent_of
-from tests.cases.reading import read_cases
-from tests.unit.test_cases import models, play
-
-pytestmark = pytest.mark.pure
-
-CASES: Final = [case for file in read_cases() for case in file.cases]
-Plant = Callable[[pytest.MonkeyPatch], None]
-BUGS: Final[dict[str, Plant]] = {}
-COMPILED: Final[set[Plant]] = set()
-"""The bugs that are in what a journey is compiled to: for them journeys are compiled anew."""
-
-
-def bug(plant: Plant) -> Plant:
-    BUGS[plant.__name__] = plant
-    return plant
-
-
-def compiled(plant: Plant) -> Plant:
-    COMPILED.add(plant)
-    return bug(plant)
+from tests.mutants.registry import mutant
 
 
 Value = TypeVar("Value", Track, Event)
@@ -56,7 +37,7 @@ def with_pending(journey: Journey, track: Track, pending: Iterable[Pending]) -> 
     return changed(track, pending=arranged, settle_at=settle_at)
 
 
-def after_event(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Fold, Profile], None]) -> None:
+def after_event(patch: pytest.MonkeyPatch, spoil: Callable[[Fold, Profile], None]) -> None:
     original = Fold.event
 
     def event(self: Fold, profile: Profile, *rest: Any) -> Any:
@@ -64,21 +45,21 @@ def after_event(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Fold, Profile]
         spoil(self, profile)
         return outcome
 
-    monkeypatch.setattr(Fold, "event", event)
+    patch.setattr(Fold, "event", event)
 
 
-def before_event(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Fold, Profile], None]) -> None:
+def before_event(patch: pytest.MonkeyPatch, spoil: Callable[[Fold, Profile], None]) -> None:
     original = Fold.event
 
     def event(self: Fold, profile: Profile, *rest: Any) -> Any:
         spoil(self, profile)
         return original(self, profile, *rest)
 
-    monkeypatch.setattr(Fold, "event", event)
+    patch.setattr(Fold, "event", event)
 
 
 def around_step(
-    monkeypatch: pytest.MonkeyPatch,
+    patch: pytest.MonkeyPatch,
     after: Callable[[Journey, Track, Event, Track], Track] = lambda _journey, _old, _event, new: new,
     before: Callable[[Journey, Track, Event, list[Entry]], Track] = lambda _journey, old, _event, _entries: old,
 ) -> None:
@@ -88,47 +69,47 @@ def around_step(
         track = before(journey, track, event, entries)
         return after(journey, track, event, original(journey, track, event, entries))
 
-    monkeypatch.setattr(folding, "step", step)
+    patch.setattr(folding, "step", step)
 
 
-@bug
-def base_without_pending_timers(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def base_without_pending_timers(patch: pytest.MonkeyPatch) -> None:
     def spoil(_fold: Fold, profile: Profile) -> None:
         for position in profile.positions:
             position.base = changed(base_of(position), pending=(), settle_at=FAR)
 
-    after_event(monkeypatch, spoil)
+    after_event(patch, spoil)
 
 
-@bug
-def base_with_the_timers_of_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def base_with_the_timers_of_the_head(patch: pytest.MonkeyPatch) -> None:
     def spoil(fold: Fold, profile: Profile) -> None:
         for journey, position in zip(fold.journeys, profile.positions, strict=True):
             position.base = with_pending(journey, base_of(position), position.track.pending)
 
-    after_event(monkeypatch, spoil)
+    after_event(patch, spoil)
 
 
-@bug
-def base_without_the_times_that_counts_need(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def base_without_the_times_that_counts_need(patch: pytest.MonkeyPatch) -> None:
     def spoil(_fold: Fold, profile: Profile) -> None:
         for position in profile.positions:
             position.base = changed(base_of(position), windows=tuple(() for _ in base_of(position).windows))
 
-    after_event(monkeypatch, spoil)
+    after_event(patch, spoil)
 
 
-@bug
-def fired_timers_are_no_part_of_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def fired_timers_are_no_part_of_the_order(patch: pytest.MonkeyPatch) -> None:
     def spoil(_fold: Fold, profile: Profile) -> None:
         for position in profile.positions:
             position.ahead = 0
 
-    before_event(monkeypatch, spoil)
+    before_event(patch, spoil)
 
 
-@bug
-def base_takes_events_at_the_horizon(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def base_takes_events_at_the_horizon(patch: pytest.MonkeyPatch) -> None:
     def spoil(fold: Fold, profile: Profile) -> None:
         strand = profile.strands[0]
         while strand.count > 1 and strand.oldest <= strand.newest - fold._lateness:
@@ -136,31 +117,31 @@ def base_takes_events_at_the_horizon(monkeypatch: pytest.MonkeyPatch) -> None:
             strand.truncated = 0
             strand.floor = None
 
-    after_event(monkeypatch, spoil)
+    after_event(patch, spoil)
 
 
-@bug
-def overtaken_signals_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def overtaken_signals_are_dropped(patch: pytest.MonkeyPatch) -> None:
     def after(journey: Journey, _old: Track, event: Event, new: Track) -> Track:
         kept = [p for p in new.pending if p[0] >= event.at or journey.timers[p[1]].to is not None]
         return with_pending(journey, new, kept)
 
-    around_step(monkeypatch, after=after)
+    around_step(patch, after=after)
 
 
-@bug
-def timers_are_looked_at_only_when_the_watermark_rises(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def timers_are_looked_at_only_when_the_watermark_rises(patch: pytest.MonkeyPatch) -> None:
     original = Fold.event
 
     def event(self: Fold, profile: Profile, event: Event, watermark: int | None, *rest: Any) -> Any:
         told = any(position.ahead or position.fired for position in profile.positions)
         return original(self, profile, event, watermark if told else None, *rest)
 
-    monkeypatch.setattr(Fold, "event", event)
+    patch.setattr(Fold, "event", event)
 
 
-@bug
-def a_later_due_with_a_shorter_grace_fires_first(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def a_later_due_with_a_shorter_grace_fires_first(patch: pytest.MonkeyPatch) -> None:
     def project(journey: Journey, track: Track, watermark: int, entries: list[Entry]) -> tuple[Track, list[Pending]]:
         def ready() -> list[Pending]:
             return [p for p in track.pending if watermark >= p[0] + journey.timers[p[1]].grace]
@@ -172,42 +153,42 @@ def a_later_due_with_a_shorter_grace_fires_first(monkeypatch: pytest.MonkeyPatch
             track = tracking.enter(journey, track, to, due)
         return track, ready()
 
-    monkeypatch.setattr(folding, "project", project)
+    patch.setattr(folding, "project", project)
 
 
-@bug
-def a_settled_timer_arms_none(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def a_settled_timer_arms_none(patch: pytest.MonkeyPatch) -> None:
     original = tracking._fire
 
     def fire(journey: Journey, track: Track, entries: list[Entry]) -> Track:
         fired = original(journey, track, entries)
         return with_pending(journey, fired, [p for p in fired.pending if p in track.pending])
 
-    monkeypatch.setattr(tracking, "_fire", fire)
+    patch.setattr(tracking, "_fire", fire)
 
 
-@bug
-def an_event_at_exactly_due_breaks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def an_event_at_exactly_due_breaks_nothing(patch: pytest.MonkeyPatch) -> None:
     def after(journey: Journey, old: Track, event: Event, new: Track) -> Track:
         spared = [p for p in old.pending if p[0] == event.at and p not in new.pending]
         return with_pending(journey, new, [*new.pending, *spared]) if old.stage == new.stage else new
 
-    around_step(monkeypatch, after=after)
+    around_step(patch, after=after)
 
 
-@bug
-def a_fired_signal_is_final_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def a_fired_signal_is_final_at_once(patch: pytest.MonkeyPatch) -> None:
     original = tracking.without_final
-    monkeypatch.setattr(folding, "without_final", lambda journey, track, _horizon, w: original(journey, track, FAR, w))
+    patch.setattr(folding, "without_final", lambda journey, track, _horizon, w: original(journey, track, FAR, w))
 
 
-@bug
-def final_moves_are_made_again_at_each_refold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folding, "settle", lambda _journey, track, _before, _entries: track)
+@mutant("fold")
+def final_moves_are_made_again_at_each_refold(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(folding, "settle", lambda _journey, track, _before, _entries: track)
 
 
-@bug
-def a_told_signal_becomes_final_before_it_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def a_told_signal_becomes_final_before_it_is_looked_at(patch: pytest.MonkeyPatch) -> None:
     original = Fold._signals
 
     def signals(
@@ -216,16 +197,16 @@ def a_told_signal_becomes_final_before_it_is_looked_at(monkeypatch: pytest.Monke
         position.fired = tuple(fired for fired in position.fired if fired.due >= horizon)
         original(self, profile, journey, position, ready, horizon, *rest)
 
-    monkeypatch.setattr(Fold, "_signals", signals)
+    patch.setattr(Fold, "_signals", signals)
 
 
-@compiled
-def entering_a_stage_does_not_look_back_for_what_broke(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiling, "_looks_back", lambda _silence: False)
+@mutant("fold")
+def entering_a_stage_does_not_look_back_for_what_broke(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(compiling, "_looks_back", lambda _silence: False)
 
 
-@bug
-def entering_a_stage_tells_old_silences_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def entering_a_stage_tells_old_silences_again(patch: pytest.MonkeyPatch) -> None:
     original = tracking._armed_on_entry
 
     def armed(timer: Any, last: tuple[int, ...], at: int) -> Pending | None:
@@ -235,73 +216,73 @@ def entering_a_stage_tells_old_silences_again(monkeypatch: pytest.MonkeyPatch) -
         broken = timer.broken is not None and last[timer.broken] > last[timer.last]
         return None if broken else (at, timer.rule, last[timer.last])
 
-    monkeypatch.setattr(tracking, "_armed_on_entry", armed)
+    patch.setattr(tracking, "_armed_on_entry", armed)
 
 
-@bug
-def old_silences_do_not_move_on_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def old_silences_do_not_move_on_entry(patch: pytest.MonkeyPatch) -> None:
     original = tracking._armed_on_entry
 
     def armed(timer: Any, last: tuple[int, ...], at: int) -> Pending | None:
         found = original(timer, last, at)
         return None if found is not None and found[0] == at else found
 
-    monkeypatch.setattr(tracking, "_armed_on_entry", armed)
+    patch.setattr(tracking, "_armed_on_entry", armed)
 
 
-@compiled
-def the_last_rule_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def the_last_rule_wins(patch: pytest.MonkeyPatch) -> None:
     original = compiling._moves
 
     def moves(*arguments: Any) -> Any:
         return {stage: found[::-1] for stage, found in original(*arguments).items()}
 
-    monkeypatch.setattr(compiling, "_moves", moves)
+    patch.setattr(compiling, "_moves", moves)
 
 
-@bug
-def a_window_is_closed_at_both_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def a_window_is_closed_at_both_ends(patch: pytest.MonkeyPatch) -> None:
     original = tracking.fits
 
     def fits(move: Any, *rest: Any) -> bool:
         wider = move if move.within is None else compiling.Move(**{**_fields(move), "within": move.within + 1})
         return original(wider, *rest)
 
-    monkeypatch.setattr(tracking, "fits", fits)
+    patch.setattr(tracking, "fits", fits)
 
 
-@compiled
-def counts_outlive_the_stage(monkeypatch: pytest.MonkeyPatch) -> None:
-    after_compiling(monkeypatch, lambda journey: setattr(journey, "since_entry", ()))
+@mutant("fold")
+def counts_outlive_the_stage(patch: pytest.MonkeyPatch) -> None:
+    after_compiling(patch, lambda journey: setattr(journey, "since_entry", ()))
 
 
-@compiled
-def every_count_ends_with_the_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def every_count_ends_with_the_stage(patch: pytest.MonkeyPatch) -> None:
     after_compiling(
-        monkeypatch, lambda journey: setattr(journey, "since_entry", tuple(range(len(journey.start.windows))))
+        patch, lambda journey: setattr(journey, "since_entry", tuple(range(len(journey.start.windows))))
     )
 
 
-@bug
-def an_act_breaks_what_began_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def an_act_breaks_what_began_with_it(patch: pytest.MonkeyPatch) -> None:
     def before(journey: Journey, track: Track, event: Event, _entries: list[Entry]) -> Track:
         row = journey.rows.get(event.touch, journey.default)
         breaks = row.breaks if row else frozenset()
         return with_pending(journey, track, [p for p in track.pending if p[2] != event.at or p[1] not in breaks])
 
-    around_step(monkeypatch, before=before)
+    around_step(patch, before=before)
 
 
-@bug
-def a_timer_due_with_the_act_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def a_timer_due_with_the_act_is_settled(patch: pytest.MonkeyPatch) -> None:
     def before(journey: Journey, track: Track, event: Event, entries: list[Entry]) -> Track:
         return tracking.settle(journey, track, event.at + 1, entries)
 
-    around_step(monkeypatch, before=before)
+    around_step(patch, before=before)
 
 
-@bug
-def a_move_drops_signals_that_were_right(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def a_move_drops_signals_that_were_right(patch: pytest.MonkeyPatch) -> None:
     original = tracking.enter
 
     def enter(journey: Journey, track: Track, to: str, at: int) -> Track:
@@ -310,11 +291,11 @@ def a_move_drops_signals_that_were_right(monkeypatch: pytest.MonkeyPatch) -> Non
             journey, entered, [p for p in entered.pending if p[0] >= at or journey.timers[p[1]].scope is None]
         )
 
-    monkeypatch.setattr(tracking, "enter", enter)
+    patch.setattr(tracking, "enter", enter)
 
 
-@bug
-def a_move_keeps_signals_due_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def a_move_keeps_signals_due_with_it(patch: pytest.MonkeyPatch) -> None:
     original = tracking.enter
 
     def enter(journey: Journey, track: Track, to: str, at: int) -> Track:
@@ -322,48 +303,48 @@ def a_move_keeps_signals_due_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
         kept = [p for p in track.pending if p[0] == at and journey.timers[p[1]].to is None and p not in entered.pending]
         return with_pending(journey, entered, [*entered.pending, *kept])
 
-    monkeypatch.setattr(tracking, "enter", enter)
+    patch.setattr(tracking, "enter", enter)
 
 
-@bug
-def as_old_as_the_lateness_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def as_old_as_the_lateness_is_late(patch: pytest.MonkeyPatch) -> None:
     original = Fold.__init__
 
     def shorter(self: Fold, journeys: Any, company: Any, lateness: int, limit: int) -> None:
         original(self, journeys, company, lateness - 1, limit)
 
-    monkeypatch.setattr(Fold, "__init__", shorter)
+    patch.setattr(Fold, "__init__", shorter)
 
 
-@bug
-def what_was_pushed_out_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def what_was_pushed_out_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     def spoil(_fold: Fold, profile: Profile) -> None:
         profile.strands[0].floor = None
 
-    after_event(monkeypatch, spoil)
+    after_event(patch, spoil)
 
 
-@bug
-def events_are_folded_as_they_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def events_are_folded_as_they_arrive(patch: pytest.MonkeyPatch) -> None:
     def insert(strand: Any, event: Event) -> None:
         strand.recent = [*recent_of(strand), event]
         strand.count += 1
 
-    monkeypatch.setattr(folding, "insert", insert)
+    patch.setattr(folding, "insert", insert)
 
 
-@bug
-def a_correction_names_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    around_publish(monkeypatch, lambda arguments: [*arguments[:6], (), *arguments[7:]])
+@mutant("fold")
+def a_correction_names_nothing(patch: pytest.MonkeyPatch) -> None:
+    around_publish(patch, lambda arguments: [*arguments[:6], (), *arguments[7:]])
 
 
-@bug
-def the_last_word_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    around_publish(monkeypatch, lambda arguments: None if arguments[6] == (arguments[4],) else arguments)
+@mutant("fold")
+def the_last_word_is_missing(patch: pytest.MonkeyPatch) -> None:
+    around_publish(patch, lambda arguments: None if arguments[6] == (arguments[4],) else arguments)
 
 
-@bug
-def what_the_company_does_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+@mutant("fold")
+def what_the_company_does_counts(patch: pytest.MonkeyPatch) -> None:
     original = tracking.step
 
     def step(journey: Journey, track: Track, event: Event, entries: list[Entry]) -> Track:
@@ -371,54 +352,87 @@ def what_the_company_does_counts(monkeypatch: pytest.MonkeyPatch) -> None:
             event = changed(event, touch="unclassified")
         return original(journey, track, event, entries)
 
-    monkeypatch.setattr(folding, "step", step)
+    patch.setattr(folding, "step", step)
 
 
-def after_compiling(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Journey], None]) -> None:
+@mutant("fold")
+def the_base_moves_by_a_copy_of_the_head(patch: pytest.MonkeyPatch) -> None:
+    """When events leave the memory, the base becomes the head instead of being folded on."""
+    original = Fold._append
+
+    def append(self: Fold, profile: Profile, strand: Any, event: Event, *rest: Any) -> None:
+        heads = [position.track for position in profile.positions]
+        before = strand.count
+        original(self, profile, strand, event, *rest)
+        if strand.count <= before:
+            for position, head in zip(profile.positions, heads, strict=True):
+                position.base = head
+
+    patch.setattr(Fold, "_append", append)
+
+
+@mutant("fold")
+def a_late_event_is_folded(patch: pytest.MonkeyPatch) -> None:
+    """An event older than the lateness allows takes part in the fold."""
+    original = Fold.event
+
+    def event(self: Fold, profile: Profile, event: Event, *rest: Any) -> Any:
+        lateness, self._lateness = self._lateness, FAR >> 1
+        profile.strands[0].floor = None
+        try:
+            return original(self, profile, event, *rest)
+        finally:
+            self._lateness = lateness
+
+    patch.setattr(Fold, "event", event)
+
+
+@mutant("fold")
+def a_duplicate_is_counted(patch: pytest.MonkeyPatch) -> None:
+    """An event that comes again is folded again."""
+    original = Fold.event
+
+    def event(self: Fold, profile: Profile, event: Event, *rest: Any) -> Any:
+        outcome = original(self, profile, event, *rest)
+        if outcome == "duplicate":
+            again = changed(event, id=f"{event.id} again")
+            outcome = original(self, profile, again, *rest)
+        return outcome
+
+    patch.setattr(Fold, "event", event)
+
+
+@mutant("fold")
+def a_timer_fires_twice(patch: pytest.MonkeyPatch) -> None:
+    """A signal that was told is told again at the next look."""
+    original = Fold._signals
+
+    def signals(self: Fold, profile: Profile, journey: Journey, position: Any, *rest: Any) -> None:
+        original(self, profile, journey, position, *rest)
+        position.fired = ()
+
+    patch.setattr(Fold, "_signals", signals)
+
+
+def after_compiling(patch: pytest.MonkeyPatch, spoil: Callable[[Journey], None]) -> None:
     original = Journey.__init__
 
     def spoilt(self: Journey, *arguments: Any) -> None:
         original(self, *arguments)
         spoil(self)
 
-    monkeypatch.setattr(Journey, "__init__", spoilt)
+    patch.setattr(Journey, "__init__", spoilt)
 
 
-def around_publish(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[list[Any]], list[Any] | None]) -> None:
+def around_publish(patch: pytest.MonkeyPatch, spoil: Callable[[list[Any]], list[Any] | None]) -> None:
     original = folding._publish
 
     def publish(*arguments: Any) -> None:
         if spoilt := spoil(list(arguments)):
             original(*spoilt)
 
-    monkeypatch.setattr(folding, "_publish", publish)
+    patch.setattr(folding, "_publish", publish)
 
 
 def _fields(move: compiling.Move) -> dict[str, Any]:
     return {name: getattr(move, name) for name in move.__slots__}
-
-
-def noticed() -> str | None:
-    """The first case that fails, if one does."""
-    for case in CASES:
-        try:
-            play(case)
-        except AssertionError:
-            return case.name
-    return None
-
-
-def test_no_case_fails_without_a_bug() -> None:
-    assert noticed() is None
-
-
-@pytest.mark.parametrize("plant", BUGS.values(), ids=BUGS.keys())
-def test_some_case_notices(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    plant(monkeypatch)
-    if plant in COMPILED:
-        models.cache_clear()
-    try:
-        assert noticed() is not None
-    finally:
-        if plant in COMPILED:
-            models.cache_clear()
