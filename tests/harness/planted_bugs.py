@@ -68,6 +68,7 @@ def plant(planted: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     plant(json.loads(os.environ.get("PLANTED", "{}")))
-    if bug := os.environ.pop("JOURNEY_BUG", ""):  # a worker knows no such variable
+    os.environ.pop("JOURNEY_PURE", None)  # decided by now; a worker knows neither variable
+    if bug := os.environ.pop("JOURNEY_BUG", ""):
         plant_for_good(bug)
     run()
