@@ -19,9 +19,10 @@ from pipeline.application.ports import TableDoubt, TableWrite
 
 Operation = Literal["open", "position", "load", "apply", "due", "earliest", "fill", "rename"]
 Moment = Literal["sent", "answered"]
-Fault = Literal["lost", "unanswered", "late", "doubled"]
+Fault = Literal["lost", "unanswered", "late", "doubled", "forgotten"]
 """What a client sees as a doubt: the call never arrived; it was done and its answer was lost; it arrives later, at
-`FakeRedis.deliver_late`, and is done then if its watch still holds. One that is doubled is done, and arrives again."""
+`FakeRedis.deliver_late`, and is done then if its watch still holds. One that is doubled is done, and arrives again;
+one that is forgotten is done, and then the server loses all that it has."""
 
 Answer = TypeVar("Answer")
 
@@ -270,6 +271,8 @@ class FakeTable:
             if fault in {"lost", "late"}:
                 raise TableDoubt(f"redis: no answer ({fault})")
         answer = act()
+        if fault == "forgotten":
+            server.flush()
         if fault == "doubled" and again is not None:
             server.later(again)
         with _lost_on_error(connection):

@@ -25,7 +25,7 @@ CONTROL_S = 5.0
 
 
 def main(
-    only: Annotated[str, typer.Option(help="Bugs whose name contains this.")] = "",
+    only: Annotated[list[str] | None, typer.Option(help="Bugs whose name contains this; can be repeated.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Each bug only until somebody has seen it.")] = False,
     seconds: Annotated[float, typer.Option(help="How long a catcher looks for a bug at most.")] = 60.0,
     chaos: Annotated[float, typer.Option(help="Seconds of chaos for each bug of the lane; 0 is none.")] = 0.0,
@@ -33,9 +33,9 @@ def main(
     report: Annotated[Path | None, typer.Option(help="Writes the table there, as JSON.")] = None,
 ) -> None:
     """Plants bugs, one at a time, and lets the checkers look."""
-    known = [each for each in mutants().values() if only in each.name]
+    known = [each for each in mutants().values() if not only or any(part in each.name for part in only)]
     if not known:
-        raise typer.BadParameter(f"no bug's name contains {only!r}")
+        raise typer.BadParameter(f"no bug's name contains {', '.join(only or ())}")
     most_s: dict[Catcher, float] = {"cases": seconds, "property": seconds, "simulation": seconds, "chaos": chaos}
     in_one_process = {layer: [each for each in who if each != "chaos"] for layer, who in LOOKED_AT.items()}
     console = Console(width=None if Console().is_terminal else 150)

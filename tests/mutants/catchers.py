@@ -13,7 +13,7 @@ from hypothesis import Phase, settings
 
 from tests.cases.reading import read_cases
 from tests.chaos.run import Chaos, Plan
-from tests.mutants.registry import Layer, planted
+from tests.mutants.registry import Layer, mutants, planted
 from tests.property.conftest import EXAMPLES
 from tests.property.test_fold_agrees import test_both_folds_agree_after_every_step as folds_agree
 from tests.property.test_fold_converges import test_every_arrival_gives_the_same as arrivals_agree
@@ -48,13 +48,16 @@ class Sighting:
     seconds: float
 
 
-def look(name: str | None, layer: Layer, catcher: Catcher, most_s: float) -> Sighting:
-    """Looks for the bug `name` (None: there is none) until it is seen, for about `most_s` seconds at most."""
+def look(name: str | None, layer: Layer, catcher: Catcher, most_s: float, quick: bool = False) -> Sighting:
+    """Looks for the bug `name` (None: there is none) until it is seen, for about `most_s` seconds at most.
+
+    `quick`: first where it is known to be seen.
+    """
     began = time.perf_counter()
     what, tries = "", 0
     models.cache_clear()  # a bug may be in what journeys are compiled to
     with planted(None if catcher == "chaos" else name):
-        for each in LOOKS[catcher](name, layer, most_s):
+        for each in LOOKS[catcher](name, layer, most_s, quick):
             what, tries = each(), tries + 1
             if what or time.perf_counter() - began > most_s:
                 break
@@ -81,7 +84,7 @@ def looked(
     """One bug before each of these catchers; `until_seen`: no more of them once one has seen it."""
     sightings: list[Sighting] = []
     for catcher in catchers:
-        sightings.append(look(name, layer, catcher, most_s[catcher]))
+        sightings.append(look(name, layer, catcher, most_s[catcher], until_seen))
         if until_seen and sightings[-1].what:
             break
     return Found(name, layer, sightings)
@@ -93,7 +96,7 @@ def _cases(*_: object) -> Iterator[Look]:
             yield _failure(partial(play, case), f"case {case.name!r}")
 
 
-def _property(_name: str | None, layer: Layer, _most_s: float) -> Iterator[Look]:
+def _property(_name: str | None, layer: Layer, *_: object) -> Iterator[Look]:
     if layer == "watermark":
         for seed in range(WORLDS):
             yield _failure(lambda seed=seed: World(seed).live(), f"world {seed}")  # type: ignore[misc]
@@ -104,18 +107,20 @@ def _property(_name: str | None, layer: Layer, _most_s: float) -> Iterator[Look]
         yield _failure(quick(test), test.__name__)
 
 
-def _simulation(*_: object) -> Iterator[Look]:
+def _simulation(name: str | None, _layer: Layer, _most_s: float, quick: bool) -> Iterator[Look]:
     def simulate(seed: int) -> str:
         if seed % COLLECT == 0:
             gc.collect()
         wrong = run(Case(seed)).wrong
         return f"seed {seed}: {wrong}" if wrong else ""
 
+    if quick and name is not None:
+        yield partial(simulate, mutants()[name].seed)
     for seed in range(SEEDS):
         yield partial(simulate, seed)
 
 
-def _chaos(name: str | None, _layer: Layer, most_s: float) -> Iterator[Look]:
+def _chaos(name: str | None, _layer: Layer, most_s: float, _quick: bool) -> Iterator[Look]:
     """Workers of their own have the bug, so nothing is planted here."""
 
     def hurt(seed: int) -> str:
@@ -127,7 +132,7 @@ def _chaos(name: str | None, _layer: Layer, most_s: float) -> Iterator[Look]:
     yield _failure_of(partial(hurt, 1), "chaos")
 
 
-LOOKS: Final[Mapping[Catcher, Callable[[str | None, Layer, float], Iterator[Look]]]] = {
+LOOKS: Final[Mapping[Catcher, Callable[[str | None, Layer, float, bool], Iterator[Look]]]] = {
     "cases": _cases,
     "property": _property,
     "simulation": _simulation,

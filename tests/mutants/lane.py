@@ -110,7 +110,7 @@ def a_commit_in_doubt_is_tried_again(patch: pytest.MonkeyPatch) -> None:
     around_commit(patch, again)
 
 
-@mutant("lane")
+@mutant("lane", seed=8)
 def a_failed_batch_is_committed_over(patch: pytest.MonkeyPatch) -> None:
     """Nobody awaits what became of a produced batch: the transaction is committed without it."""
     fake_commit, send = FakeWriter.commit, producing._send
@@ -133,7 +133,7 @@ def a_failed_batch_is_committed_over(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(producing, "_send", shrug)
 
 
-@mutant("lane")
+@mutant("lane", seed=14)
 def the_lane_before_is_not_fenced(patch: pytest.MonkeyPatch) -> None:
     """A producer goes on in the epoch of the one before it."""
     fake_start, take_over = FakeWriter.start, writer.TransactionalWriter._take_over
@@ -206,7 +206,7 @@ def the_changelog_is_read_to_its_stable_end_before_the_fence(patch: pytest.Monke
     patch.setattr(Lane, "_take_all", early)
 
 
-@mutant("lane")
+@mutant("lane", seed=3)
 def a_rebuilt_table_is_not_counted(patch: pytest.MonkeyPatch) -> None:
     """It is renamed into place although Redis may have lost a part of it meanwhile."""
     check, place = RedisTable._check_filled, FakeTable._put_in_place
@@ -267,7 +267,7 @@ def the_table_is_written_without_a_guard(patch: pytest.MonkeyPatch) -> None:
 # ---- memory
 
 
-@mutant("lane")
+@mutant("lane", seed=3)
 def what_is_cached_outlives_a_doubt(patch: pytest.MonkeyPatch) -> None:
     """The cache is not rolled back when a transaction was aborted."""
     original = Lane._accept
@@ -313,7 +313,7 @@ class Trusting(InputQueue):
         return super().offer(fetched)
 
 
-@mutant("lane")
+@mutant("lane", seed=14)
 def holes_in_the_positions_are_not_seen(patch: pytest.MonkeyPatch) -> None:
     """A fetch that does not join on to the last one is taken."""
 
@@ -356,7 +356,7 @@ class Reluctant:
         pass
 
 
-@mutant("lane")
+@mutant("lane", seed=5)
 def a_paused_input_is_not_resumed(patch: pytest.MonkeyPatch) -> None:
     """Whose queue was full once is never read again."""
 
@@ -366,7 +366,7 @@ def a_paused_input_is_not_resumed(patch: pytest.MonkeyPatch) -> None:
     after_making(patch, change)
 
 
-@mutant("lane")
+@mutant("lane", seed=2)
 def a_stop_before_the_first_step_is_not_heard(patch: pytest.MonkeyPatch) -> None:
     """A lane that is to stop before it has begun goes on."""
     original = Lane.run

@@ -24,24 +24,25 @@ _HOMES: Final = ("fold", "watermark", "lane")
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """`means`: what is wrong, in a line."""
+    """`means`: what is wrong, in a line. `seed`: a simulated world in which it was seen, for those in a hurry."""
 
     name: str
     layer: Layer
     means: str
     plant: Plant
+    seed: int
 
 
 _KNOWN: Final[dict[str, Mutant]] = {}
 
 
-def mutant(layer: Layer) -> Callable[[Plant], Plant]:
+def mutant(layer: Layer, seed: int = 0) -> Callable[[Plant], Plant]:
     """Enters a function that plants a bug under the function's name."""
 
     def enter(plant: Plant) -> Plant:
         means = " ".join((plant.__doc__ or plant.__name__.replace("_", " ")).split())
         assert plant.__name__ not in _KNOWN, f"there are two bugs {plant.__name__}"
-        _KNOWN[plant.__name__] = Mutant(plant.__name__, layer, means, plant)
+        _KNOWN[plant.__name__] = Mutant(plant.__name__, layer, means, plant, seed)
         return plant
 
     return enter

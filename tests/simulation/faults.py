@@ -39,6 +39,7 @@ TABLE_CALLS: Final[Sequence[TableOperation]] = (
     "open", "position", "load", "apply", "due", "earliest", "fill", "rename",
 )  # fmt: skip
 TABLE_LOST: Final[Sequence[TableFault]] = ("lost", "unanswered")
+TWICE: Final = 0.3
 LATE_WRITES: Final[Sequence[TableOperation]] = ("apply", "apply", "fill", "rename")
 
 
@@ -200,7 +201,10 @@ def redis_doubled(world: "World", chance: Random) -> str:
 
 @kind(2)
 def redis_flushed(world: "World", chance: Random) -> str:
+    """Now and then once more, in the midst of the rebuilding that follows."""
     world.redis.flush()
+    if chance.random() < TWICE:
+        world.redis.fail_next("fill", "forgotten")
     return "everything is forgotten"
 
 
