@@ -11,7 +11,7 @@ ARGS ?=
 PURE := tests/property tests/unit/test_cases.py tests/unit/test_intake.py tests/unit/test_records.py tests/unit/test_stitch.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test pure lint types layers format dev cdnow bench chaos failpoints mutants sim reset clean lock
+.PHONY: help setup run test pure lint types layers format dev cdnow bench chaos failpoints sim mutants reset clean lock
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16

@@ -73,7 +73,8 @@ def play(app: Application, cells: Sequence[Cell], tag: str) -> Verdict:
     victim = app.worker(f"{tag}-victim", environment={FAILPOINTS: plan}, preloaded=True)
     heir: WorkerProcess | None = None
     if points & HANDING_OVER:
-        victim.until_ready(PATIENCE_S)
+        # It may have been there already, in a rebalance of its own.
+        until(lambda: victim.ready or victim.logged("failpoint"), lambda: f"it is ready\n{app.tails()}", PATIENCE_S)
         heir = app.worker(f"{tag}-heir", preloaded=True)
     for cell in cells:
         _until_reached(app, victim, cell, tag)

@@ -18,7 +18,6 @@ from pipeline.domain.profile import Event, Pending, Profile, Track
 from pipeline.domain.remembered import recent_of
 from tests.mutants.registry import mutant
 
-
 Value = TypeVar("Value", Track, Event)
 
 
@@ -258,9 +257,7 @@ def counts_outlive_the_stage(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("fold")
 def every_count_ends_with_the_stage(patch: pytest.MonkeyPatch) -> None:
-    after_compiling(
-        patch, lambda journey: setattr(journey, "since_entry", tuple(range(len(journey.start.windows))))
-    )
+    after_compiling(patch, lambda journey: setattr(journey, "since_entry", tuple(range(len(journey.start.windows)))))
 
 
 @mutant("fold")

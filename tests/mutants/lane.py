@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-import msgspec
 import pytest
 from redis.exceptions import RedisError
 
@@ -270,35 +269,29 @@ def the_table_is_written_without_a_guard(patch: pytest.MonkeyPatch) -> None:
 @mutant("lane", seed=3)
 def what_is_cached_outlives_a_doubt(patch: pytest.MonkeyPatch) -> None:
     """The cache is not rolled back when a transaction was aborted."""
-    original = Lane._accept
+    original, commit = Lane._accept, Hold._commit
 
     async def accept(self: Lane, standing: Any) -> Hold:
         hold = await original(self, standing)
         hold._cache = self.__dict__.setdefault("cache", hold._cache)
         return hold
 
+    async def keep_and_commit(self: Hold, record: LaneRecord, written: Written, batch: Batch, effects: Effects) -> None:
+        self._keep(effects)
+        await commit(self, record, written, batch, effects)
+
+    patch.setattr(Hold, "_commit", keep_and_commit)
     patch.setattr(Lane, "_accept", accept)
 
 
 @mutant("lane")
 def a_changed_profile_is_evicted_before_it_is_written(patch: pytest.MonkeyPatch) -> None:
     """Who has changed in a batch and is due in the same batch is read again from the table, as they were before it."""
-    load, pass_time = Hold._load, Stitch.let_time_pass
 
-    async def remember(self: Hold, arrivals: Any) -> Any:
-        profiles = await load(self, arrivals)
-        self._stitch.__dict__["stored"] = {key: msgspec.msgpack.encode(each) for key, each in profiles.items()}
-        return profiles
+    def read_again(self: Stitch, key: str, stored: Mapping[str, bytes | None], _effects: Effects) -> Any:
+        return self._open(key, stored[key], 0)
 
-    def read_again(self: Stitch, keys: Sequence[str], profiles: Any, watermark: int, effects: Effects) -> Any:
-        stored = self.__dict__.get("stored", {})
-        for key in keys:
-            if key in stored and key in effects.touched:
-                profiles[key] = self.load(key, stored[key], 0)
-        return pass_time(self, keys, profiles, watermark, effects)
-
-    patch.setattr(Hold, "_load", remember)
-    patch.setattr(Stitch, "let_time_pass", read_again)
+    patch.setattr(Stitch, "_reopen", read_again)
 
 
 # ---- inputs

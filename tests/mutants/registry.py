@@ -15,6 +15,8 @@ from typing import Final, Literal
 
 import pytest
 
+from pipeline._compiled import PURE, compiled
+
 Plant = Callable[[pytest.MonkeyPatch], None]
 Layer = Literal["fold", "watermark", "lane"]
 """Where the bug is. One in the watermark may be in how the lanes of its model use it, see `watermark.py`."""
@@ -60,10 +62,16 @@ def planted(name: str | None) -> Iterator[None]:
     """The bug is there meanwhile; None plants nothing, KeyError if there is no such bug."""
     with pytest.MonkeyPatch.context() as patch:
         if name is not None:
-            mutants()[name].plant(patch)
+            _plant(mutants()[name], patch)
         yield
 
 
 def plant_for_good(name: str) -> None:
     """For a process that has the bug as long as it lives."""
-    mutants()[name].plant(pytest.MonkeyPatch())
+    _plant(mutants()[name], pytest.MonkeyPatch())
+
+
+def _plant(mutant: Mutant, patch: pytest.MonkeyPatch) -> None:
+    if mutant.layer == "fold" and compiled():
+        raise RuntimeError(f"{mutant.name} is in code that runs compiled: set {PURE}=1")
+    mutant.plant(patch)

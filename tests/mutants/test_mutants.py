@@ -16,7 +16,7 @@ from tests.mutants.registry import mutants
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 REQUIRED = {
     "position kept apart from the state": "the_position_is_kept_apart_from_the_state",
