@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 
 from pipeline.dev.stack import Stack
-from tests.benchmarks import budget, common_work, cost, counts, growth, latency, report, results, tables
-from tests.benchmarks.results import RESULTS, Circumstances, Cost, Figure, Growth, Latency, Line, Rebuild
+from tests.benchmarks import budget, common_work, cost, counts, growth, latency, profile, report, results, tables
+from tests.benchmarks.results import RESULTS, Circumstances, Cost, Figure, Growth, Latency, Line, Profile, Rebuild
 from tests.benchmarks.systems.known import SYSTEMS, available
 from tests.benchmarks.systems.system import ROOT, System
 
@@ -104,6 +104,20 @@ def rebuild_command(
     console.print(tables.rebuild_table(found).rich())
 
 
+@app.command("profile")
+def profile_command(
+    events: Annotated[int, typer.Option(min=1_000, help="Events; a tenth as many customers.")] = 1_000_000,
+    results_file: Results = RESULTS,
+) -> None:
+    """Where the worker's time goes, by stage."""
+    with _bench(results_file) as bench:
+        bench.say("making the work")
+        work = cost.make_work(common_work.events(events, max(1, events // 10)))
+        bench.keep(profile.measure(bench.stack, work, bench.directory, bench.say))
+        (found,) = bench.found(Profile)
+    console.print(tables.profile_table(found).rich())
+
+
 @app.command("all")
 def all_command(results_file: Results = RESULTS) -> None:
     """Every figure with the usual sizes: 10 to 15 minutes on a quiet machine with two cores."""
@@ -111,6 +125,7 @@ def all_command(results_file: Results = RESULTS) -> None:
     latency_command(results_file=results_file)
     rebuild_command(results_file=results_file)
     growth_command(results_file=results_file)
+    profile_command(results_file=results_file)
 
 
 @app.command("counts")

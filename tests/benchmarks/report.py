@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from tests.benchmarks import charts, results, tables
-from tests.benchmarks.results import Cost, Figure, Growth, Latency, Line, Rebuild
+from tests.benchmarks.results import Cost, Figure, Growth, Latency, Line, Profile, Rebuild
 from tests.benchmarks.sheet import Sheet
 from tests.benchmarks.systems.system import ROOT
 
@@ -29,7 +29,7 @@ HEAD: Final = """\
 
     make bench                                   # all of it, 15 minutes
     make bench ARGS="cost --pairs 1 --events 200000"   # one figure, a minute
-    python -m tests.benchmarks --help            # cost, latency, rebuild, growth, counts
+    python -m tests.benchmarks --help            # cost, latency, rebuild, growth, profile, counts
     python -m tests.benchmarks publish           # this page out of what was measured last
 
 One worker with all its features on (dead letters, routing, timers, bounded cache, public customer records, metrics) and
@@ -39,10 +39,16 @@ once, a tenth of the work). All do the same work on the same bytes and the same 
 each round. A subscriber with `read_committed` tells how far each one is; its output is compared with what is right,
 transition by transition: customer, seq, stages, time and causing event. A run with anything lost, doubled, wrong or out
 of order ends the benchmark. CPU is user + system of all processes of the system, start-up included; the second half
-begins at the first look at which half of the events are done. Where the time goes has [its own page](profile.md).
+begins at the first look at which half of the events are done.
 
 This page is made of [results.jsonl](results.jsonl); no figure on it is typed by hand. What is counted and not timed is
 held to a budget in CI: `python -m tests.benchmarks counts`.
+"""
+
+PROFILE_TEXT: Final = """\
+The worker under a sampler that counts only what holds the interpreter's lock; what the kernel charged beyond that was
+outside of it. Compiled code counts for the line that calls it. How it came to this is in
+[decision 7](../decisions/0007-compiled-hot-path.md).
 """
 
 
@@ -153,6 +159,9 @@ def render(lines: Iterable[Line]) -> str:
         parts.append(tables.growth_table(growths).markdown())
     if rebuilds := found.figures(Rebuild):
         parts += ["## Rebuild", found.circumstances(Rebuild), tables.rebuild_table(rebuilds).markdown()]
+    if profiles := found.figures(Profile):
+        parts += ["## Where the time goes", found.circumstances(Profile), PROFILE_TEXT]
+        parts.append(tables.profile_table(profiles[-1]).markdown())
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 

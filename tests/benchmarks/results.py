@@ -126,7 +126,27 @@ class Rebuild(msgspec.Struct, frozen=True, tag="rebuild"):
     load_average: float
 
 
-Figure = Cost | Latency | Growth | Rebuild
+class Stage(msgspec.Struct, frozen=True):
+    """What a part of the worker's work costs: CPU in µs an event."""
+
+    name: str
+    us: float
+
+
+class Profile(msgspec.Struct, frozen=True, tag="profile"):
+    """Where the worker's CPU goes, start-up included: the stages add up to `worker_us`, µs an event."""
+
+    events: int
+    customers: int
+    lanes: int
+    worker_us: float
+    redis_us: float
+    samples: int
+    stages: list[Stage]
+    load_average: float
+
+
+Figure = Cost | Latency | Growth | Rebuild | Profile
 
 
 class Line(msgspec.Struct, frozen=True):

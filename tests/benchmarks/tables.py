@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from tests.benchmarks.results import Cost, Growth, Latency, Rebuild
+from tests.benchmarks.results import Cost, Growth, Latency, Profile, Rebuild
 from tests.benchmarks.sheet import Sheet
 
 BESIDE = "kafka-streams"
@@ -46,6 +46,18 @@ def cost_table(costs: Sequence[Cost]) -> Sheet:
         (*columns, "load"),
         rows,
         texts=2,
+    )
+
+
+def profile_table(profile: Profile) -> Sheet:
+    """One row a stage, the dearest first, and their sum."""
+    rows = [(stage.name, f"{stage.us:.2f}", f"{stage.us / profile.worker_us:.0%}") for stage in profile.stages]
+    total = sum(stage.us for stage in profile.stages)
+    return Sheet(
+        f"Worker's CPU by stage: {profile.events:,} events of {profile.customers:,} customers, {profile.lanes} lanes",
+        f"{profile.samples:,} samples; beside it Redis used {profile.redis_us:.2f} µs an event",
+        ("stage", "µs an event", "share"),
+        [*rows, ("all", f"{total:.2f}", f"{total / profile.worker_us:.0%}")],
     )
 
 
