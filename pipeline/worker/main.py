@@ -21,6 +21,7 @@ from typing import Any
 
 import structlog
 
+from pipeline._compiled import compiled
 from pipeline.application.ports import LaneHandle
 from pipeline.config import Settings
 from pipeline.errors import UserError
@@ -149,7 +150,11 @@ async def _work(around: Surroundings, wiring: Wiring, datadir: str, asked_to_sto
         _settle_memory()
         watchdog.start()
         around.health.started, around.health.waiting_for = True, ""
-        log.info("worker.started", application=around.settings.application)
+        log.info("worker.started", application=around.settings.application, compiled=compiled())
+        if not compiled():
+            log.warning(
+                "worker.uncompiled", then="an event costs several times as much", mend="make setup, with a C compiler"
+            )
         if wiring.on_started is not None:
             wiring.on_started()
         async with asyncio.TaskGroup() as group:
