@@ -14,7 +14,7 @@ from pipeline.domain.event import CHANNELS
 from pipeline.domain.spec import JourneySpec, TouchSpec
 from pipeline.errors import UserError
 
-__all__ = ["load_journey", "load_models", "load_touches"]
+__all__ = ["built_in_journeys", "find_journey", "find_touches", "load_journey", "load_models", "load_touches"]
 
 MODELS: Final = Path(__file__).parent.parent / "models"
 """The built-in journeys, and the touch table that they share."""
@@ -24,16 +24,30 @@ _TABLE: Final = "touches"
 
 def load_models(settings: Settings) -> tuple[tuple[TouchSpec, ...], tuple[JourneySpec, ...]]:
     """The touch table and the journeys that the settings name; UserError on a mistake in any of them."""
-    built_in = sorted(path.stem for path in MODELS.glob("*.yaml") if path.stem != _TABLE)
-    touches = load_touches(_locate("touches", "touch table", settings.touches, [_TABLE]))
+    touches = load_touches(find_touches(settings.touches))
     specs: dict[str, JourneySpec] = {}
     for name in settings.journeys:
-        path = _locate("journeys", "journey", name, built_in)
+        path = find_journey(name)
         spec = load_journey(path, touches, settings.grace, settings.clock == "event")
         if spec.name in specs:
             raise UserError(f"{path}: the journey '{spec.name}' is loaded already: give it another name")
         specs[spec.name] = spec
     return touches, tuple(specs.values())
+
+
+def built_in_journeys() -> tuple[Path, ...]:
+    """The journeys that come with the program, by name; their cases (`NAME.cases.yaml`) lie beside them."""
+    return tuple(sorted(path for path in MODELS.glob("*.yaml") if path.stem != _TABLE and "." not in path.stem))
+
+
+def find_journey(name: str) -> Path:
+    """The file of a journey given by its path or built-in name; UserError if no such one is built in."""
+    return _locate("journeys", "journey", name, [path.stem for path in built_in_journeys()])
+
+
+def find_touches(name: str) -> Path:
+    """The file of a touch table given by its path or built-in name; UserError if no such one is built in."""
+    return _locate("touches", "touch table", name, [_TABLE])
 
 
 def _locate(setting: str, what: str, name: str, built_in: list[str]) -> Path:

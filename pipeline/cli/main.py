@@ -28,6 +28,7 @@ COMMANDS = {
     "show": Command("pipeline.cli.show", "Show one customer: stages, touches, recent events, timers."),
     "status": Command("pipeline.cli.status", "Show every lane, and why it does not move if it does not."),
     "tail": Command("pipeline.cli.tail", "Show published stage changes, signals or dead letters."),
+    "test": Command("pipeline.cli.test", "Play the cases of journeys and compare."),
     "topics": Command("pipeline.cli.topics", "Make the topics on Kafka, compare and list them."),
     "worker": Command("pipeline.cli.worker", "Fold events and publish stage changes, until a signal."),
 }

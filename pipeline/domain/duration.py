@@ -10,6 +10,7 @@ LONGEST: Final = 36_500 * UNITS["d"]
 """A hundred years in ms: more is a slip of the keyboard, and dates would no longer fit."""
 
 _FORM: Final = re.compile(r"([0-9]+) ?([A-Za-z]+)")
+_PART: Final = re.compile(r"[0-9]+[A-Za-z]+")
 _MEANT: Final = {
     "msec": "ms",
     "sec": "s",
@@ -54,3 +55,25 @@ def format_duration(ms: int) -> str:
         return "0s"
     unit = next(unit for unit in reversed(UNITS) if ms % UNITS[unit] == 0)
     return f"{ms // UNITS[unit]}{unit}"
+
+
+def parse_span(text: str) -> int:
+    """Milliseconds of durations written together, as `1d2h30min`, or of `0`; ValueError that says what is wrong."""
+    if text.strip() == "0":
+        return 0
+    parts = _PART.findall(text)
+    if not parts or "".join(parts) != text.replace(" ", ""):
+        raise ValueError(f"{text!r} is not a time: write numbers with {', '.join(UNITS)}, such as 1d or 2h30min")
+    return sum(map(parse_duration, parts))
+
+
+def format_span(ms: int) -> str:
+    """What `parse_span` reads back, largest unit first: `1d2h`; ValueError below 0."""
+    if ms < 0:
+        raise ValueError(f"a duration is not negative: {ms} ms")
+    parts = []
+    for unit, size in reversed(UNITS.items()):
+        if ms >= size:
+            parts.append(f"{ms // size}{unit}")
+            ms %= size
+    return "".join(parts) or "0s"

@@ -4,22 +4,19 @@ A file has `about`, `journey` (labels, name and version are filled in), `setting
 the beginning of the case: `+0s`, `+3d`, `+90d1ms`.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.application.rehearsal import BEGINNING
 from pipeline.checker.plain_journey import duration, read_file
 from pipeline.checker.plain_touches import CHANNELS
+from pipeline.domain.duration import format_span, parse_span
 from tests.property.two_folds import CUSTOMER, Raw, Sent
 
 FOLDER = Path(__file__).parent
 TOUCHES: Raw = read_file(FOLDER / "touches.yaml")
-BEGINNING = 1_767_225_600_000
-"""2026-01-01 in ms."""
-
-_UNITS = {"d": 86_400_000, "h": 3_600_000, "min": 60_000, "s": 1_000, "ms": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +63,12 @@ def read_cases() -> list[CaseFile]:
 
 def at(text: str) -> int:
     """The moment in ms that `+3d` names."""
-    parts = re.findall(r"[0-9]+[a-z]+", text)
-    if text != "+" + "".join(parts):
-        raise ValueError(f"{text!r} is no time of a case")
-    return BEGINNING + sum(map(duration, parts))
+    return BEGINNING + parse_span(text.removeprefix("+"))
 
 
 def written(moment: int) -> str:
     """The moment as a case writes it."""
-    rest, parts = moment - BEGINNING, []
-    for unit, ms in _UNITS.items():
-        if rest >= ms:
-            parts.append(f"{rest // ms}{unit}")
-            rest %= ms
-    return "+" + ("".join(parts) or "0s")
+    return f"+{format_span(moment - BEGINNING)}"
 
 
 def _read(path: Path) -> CaseFile:

@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import given, note
 
-from pipeline.adapters.journey_files import MODELS
+from pipeline.adapters.journey_files import MODELS, built_in_journeys
 from pipeline.checker.plain_touches import CHANNELS, Row
 from tests.property.random_journeys import Dice, thrown
 from tests.property.two_folds import CUSTOMER, Models, Sent, TwoFolds, load_models
@@ -19,7 +19,7 @@ BEGINNING = 1_767_225_600_000
 @cache
 def built_in() -> Models:
     touches = MODELS / "touches.yaml"
-    return load_models(touches, sorted(set(MODELS.glob("*.yaml")) - {touches}), GRACE)
+    return load_models(touches, built_in_journeys(), GRACE)
 
 
 def event(dice: Dice, row: Row, number: int, at: int) -> Sent:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.domain.duration import LONGEST, format_duration, parse_duration
+from pipeline.domain.duration import LONGEST, format_duration, format_span, parse_duration, parse_span
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,26 @@ def test_does_not_format_what_is_negative() -> None:
 @given(st.integers(min_value=0, max_value=LONGEST))
 def test_reads_back_what_it_writes(ms: int) -> None:
     assert parse_duration(format_duration(ms)) == ms
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"), [("0", 0), ("0s", 0), ("1d", 86_400_000), ("1d2h30min", 95_400_000), ("2h 5s", 7_205_000)]
+)
+def test_parses_durations_written_together(text: str, ms: int) -> None:
+    assert parse_span(text) == ms
+
+
+@pytest.mark.parametrize("text", ["", "1", "-1d", "1d2", "1.5h", "1 week", "d"])
+def test_refuses_what_is_no_span(text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(repr(text))):
+        parse_span(text)
+
+
+@given(st.integers(0, LONGEST))
+def test_a_span_reads_back(ms: int) -> None:
+    assert parse_span(format_span(ms)) == ms
+
+
+def test_a_span_is_not_negative() -> None:
+    with pytest.raises(ValueError, match="not negative: -1 ms"):
+        format_span(-1)

@@ -8,7 +8,7 @@ from textwrap import indent
 
 import pytest
 
-from pipeline.adapters.journey_files import MODELS, load_journey, load_models, load_touches
+from pipeline.adapters.journey_files import MODELS, built_in_journeys, load_journey, load_models, load_touches
 from pipeline.config import GRACE, Settings, load
 from pipeline.domain.event import CHANNELS
 from pipeline.domain.spec import ANY, START, Condition, EntrySpec, JourneySpec, SilenceSpec, TouchSpec
@@ -322,7 +322,7 @@ def five_stage() -> JourneySpec:
     return spec
 
 
-@pytest.mark.parametrize("path", sorted(path for path in MODELS.glob("*.yaml") if path.stem != "touches"), ids=str)
+@pytest.mark.parametrize("path", built_in_journeys(), ids=str)
 def test_a_built_in_journey_is_called_like_its_file(path: Path) -> None:
     spec = load_journey(path, load_touches(MODELS / "touches.yaml"), GRACE, clock_is_event=False)
     assert spec.name == path.stem

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.adapters.journey_files import MODELS, load_journey, load_touches
+from pipeline.adapters.journey_files import MODELS, built_in_journeys, load_journey, load_touches
 from pipeline.checker.plain_admission import act_of
 from pipeline.checker.plain_journey import duration, read_file, read_journey
 from pipeline.checker.plain_touches import read_touches, touch_of
@@ -16,7 +16,7 @@ GRACE = {"web": 1, "email": 2, "social": 3, "phone": 4, "store": 5}
 """In ms, all different, so that a wrong channel shows."""
 
 TOUCHES = MODELS / "touches.yaml"
-JOURNEYS = sorted(set(MODELS.glob("*.yaml")) - {TOUCHES})
+JOURNEYS = built_in_journeys()
 
 
 @pytest.mark.parametrize("path", JOURNEYS, ids=lambda path: path.stem)
