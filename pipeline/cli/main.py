@@ -22,6 +22,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "check": Command("pipeline.cli.check", "Compare topics and Redis with a slow fold of the input."),
     "dev": Command("pipeline.cli.dev", "A real Kafka and Redis on this machine, without Docker."),
+    "draw": Command("pipeline.cli.draw", "Draw a journey: picture, diagram, or its map as a page."),
     "ingest": Command("pipeline.cli.ingest", "Send the rows of files as raw events."),
     "lane": Command("pipeline.cli.lane", "Order a lane that waits for a person to go on."),
     "run": Command("pipeline.cli.run", "Start all of it on this machine and watch simulated customers move."),

@@ -1,0 +1,1 @@
+"""A journey as pictures and as a page."""
