@@ -146,12 +146,12 @@ def _moment(at: object) -> int:
 
 
 def _depth(value: object) -> int:
-    """How deep lists and objects are nested."""
-    if isinstance(value, dict):
-        return 1 + max(map(_depth, value.values()), default=0)
-    if isinstance(value, list):
-        return 1 + max(map(_depth, value), default=0)
-    return 0
+    """How deep lists and objects are nested. Level by level: what is nested without end must not exhaust the stack."""
+    depth, level = 0, [value]
+    while level := [each for each in level if isinstance(each, dict | list)]:
+        depth += 1
+        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
+    return depth
 
 
 def _is_number(text: str) -> bool:

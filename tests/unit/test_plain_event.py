@@ -119,3 +119,9 @@ def test_what_is_odd_in_many_ways(odd: Mapping[str, Any], depth: int) -> None:
 def test_everybody_is_at_home_where_kafka_says(customer: str, lanes: int) -> None:
     name = customer.encode(errors="ignore").decode() or "a"
     assert home_lane(name, lanes) == home_partition(name.encode(), lanes)
+
+
+def test_what_is_nested_without_end() -> None:
+    many = 480  # orjson gives up at 1024 levels by itself; a recursive look would sooner
+    nested = b'{"a":' * many + b"1" + b"}" * many
+    assert agreed(json.dumps(GOOD).encode()[:-1] + b', "more": ' + nested + b"}") == [None] * 3
