@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pipeline.checker.findings import Findings
 from pipeline.checker.plain_admission import Act
-from pipeline.checker.plain_event import EventReader, NoEvent, Said
+from pipeline.checker.plain_event import EventReader, NoEvent, Said, check_carried
 from pipeline.checker.plain_home import home_lane
 from pipeline.checker.rules import Input, Record, Rules
 
@@ -75,10 +75,12 @@ class LaneInputs:
             self.records += 1
             try:
                 said = self._reader.raw(record, source, lane)
+                home = self._home(said.customer)
+                if home != lane:
+                    check_carried(record)
             except NoEvent as why:
                 self.dead[source.topic, record.offset] = str(why)
                 continue
-            home = self._home(said.customer)
             self.read[said.act.channel] += 1
             if home != lane:
                 self.hops += 1
@@ -98,6 +100,8 @@ class LaneInputs:
                 home = self._home(said.customer)
                 if home != self.lane and hops >= self.rules.max_hops:
                     raise NoEvent(f"{hops} hops, and lane {home} is its home")
+                if home != self.lane:
+                    check_carried(record)
             except NoEvent as why:
                 self.dead[topic, record.offset] = str(why)
                 continue

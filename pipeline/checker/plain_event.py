@@ -11,6 +11,8 @@ from pipeline.checker.plain_touches import CHANNELS, touch_of
 from pipeline.checker.rules import Input, Record, Rules
 
 ROUTED = ("journey.channel", "journey.appended", "journey.origin", "journey.hops")
+MOST_HEADERS = 256 * 1024
+"""Bytes of headers that are carried to another lane."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = (datetime(9000, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 
@@ -107,6 +109,13 @@ class EventReader:
         if "occurred_at" not in event:
             raise NoEvent("no occurred_at")
         return event
+
+
+def check_carried(record: Record) -> None:
+    """Raises NoEvent if the record has too many bytes of headers to be sent on to another lane."""
+    size = sum(len(name) + len(value or b"") for name, value in record.headers if name not in ROUTED)
+    if size > MOST_HEADERS:
+        raise NoEvent(f"{size} bytes of headers, and its home is elsewhere")
 
 
 def _customer(event: Mapping[str, Any]) -> str:
