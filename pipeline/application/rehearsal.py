@@ -123,12 +123,13 @@ class _Play:
         return self._profile.positions[0].stage
 
     def pass_time(self, until: int) -> None:
-        if until <= self._now:
-            return
-        self._now = until
-        feed = Feed()
-        self._fold.time(self._profile, until, feed)
-        self.history.read(feed, until)
+        """Lets the watermark rise to `until`, from one due time to the next: each is told when it comes."""
+        while (due := self._profile.indexed) is not None and due <= until:
+            self._now = max(due, self._now)
+            feed = Feed()
+            self._fold.time(self._profile, self._now, feed)
+            self.history.read(feed, self._now)
+        self._now = max(until, self._now)
 
     def take(self, given: Given) -> None:
         batch = Batch()
