@@ -304,8 +304,19 @@ CUSTOMER_ACTS = (
     "coupon_redeemed",
     "community_joined",
     "deal_lost",
+    "video_watched",
+    "searched",
+    "post_shared",
+    "email_written",
+    "email_replied",
+    "question_asked",
+    "delivery_received",
+    "order_returned",
+    "forum_answered",
+    "case_study_joined",
+    "email_unsubscribed",
 )
-COMPANY_ACTS = ("coupon_sent", "email_sent", "call_placed")
+COMPANY_ACTS = ("coupon_sent", "email_sent", "call_placed", "ad_shown", "offer_made", "order_delivered")
 
 
 def test_the_shared_table_classifies_every_act_on_every_channel() -> None:
@@ -318,7 +329,7 @@ def test_the_shared_table_classifies_every_act_on_every_channel() -> None:
 
 
 def five_stage() -> JourneySpec:
-    (spec,) = load_models(Settings())[1]
+    (spec,) = load_models(Settings(journeys=("five-stage",)))[1]
     return spec
 
 
