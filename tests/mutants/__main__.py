@@ -28,7 +28,7 @@ def main(
     only: Annotated[list[str] | None, typer.Option(help="Bugs whose name contains this; can be repeated.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Each bug only until somebody has seen it.")] = False,
     seconds: Annotated[float, typer.Option(help="How long a catcher looks for a bug at most.")] = 60.0,
-    chaos: Annotated[float, typer.Option(help="Seconds of chaos for each bug of the lane; 0 is none.")] = 0.0,
+    chaos: Annotated[float, typer.Option(help="Seconds of chaos for each bug; 0 is none.")] = 0.0,
     jobs: Annotated[int, typer.Option(help="Processes; 0 is one a core.")] = 0,
     report: Annotated[Path | None, typer.Option(help="Writes the table there, as JSON.")] = None,
 ) -> None:
@@ -68,7 +68,7 @@ def main(
 
 def _with_chaos(found: Found, most_s: Mapping[Catcher, float], console: Console) -> Found:
     """One after the other, since each has the machine's Kafka, Redis and workers to itself."""
-    if found.name is None or found.layer != "lane":
+    if found.name is None or "chaos" not in LOOKED_AT[found.layer]:
         return found
     sighting = look(found.name, found.layer, "chaos", most_s["chaos"])
     console.print(f"{found.name}: chaos, {sighting.seconds:.0f} s: {sighting.what or 'nothing'}", markup=False)

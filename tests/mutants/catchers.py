@@ -29,6 +29,7 @@ Look = Callable[[], str]
 LOOKED_AT: Final[Mapping[Layer, tuple[Catcher, ...]]] = {
     "fold": ("cases", "property", "simulation", "chaos"),
     "watermark": ("property", "simulation", "chaos"),
+    "model": ("property",),
     "lane": ("simulation", "chaos"),
 }
 """Who can see bugs of a layer, the quickest first."""
@@ -36,6 +37,13 @@ LOOKED_AT: Final[Mapping[Layer, tuple[Catcher, ...]]] = {
 WORLDS: Final = 300
 SEEDS: Final = 150
 COLLECT: Final = 10
+
+
+# The same examples at each run; the first failure is enough, and is not made small.
+_QUICKLY: Final = settings(
+    max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, phases=[Phase.generate]
+)
+FOLD_TESTS: Final = [_QUICKLY(test) for test in (folds_agree, arrivals_agree)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +105,12 @@ def _cases(*_: object) -> Iterator[Look]:
 
 
 def _property(_name: str | None, layer: Layer, *_: object) -> Iterator[Look]:
-    if layer == "watermark":
+    if layer in {"watermark", "model"}:
         for seed in range(WORLDS):
             yield _failure(lambda seed=seed: World(seed).live(), f"world {seed}")  # type: ignore[misc]
         return
-    for test in (folds_agree, arrivals_agree):
-        # The same examples at each run; the first failure is enough, and is not made small.
-        quick = settings(max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, phases=[Phase.generate])
-        yield _failure(quick(test), test.__name__)
+    for test in FOLD_TESTS:
+        yield _failure(test, test.__name__)
 
 
 def _simulation(name: str | None, _layer: Layer, _most_s: float, quick: bool) -> Iterator[Look]:

@@ -94,7 +94,7 @@ def routed_records_are_sent_outside_of_the_transaction(patch: pytest.MonkeyPatch
     around_commit(patch, outside)
 
 
-@mutant("lane")
+@mutant("lane", seed=7)
 def a_commit_in_doubt_is_tried_again(patch: pytest.MonkeyPatch) -> None:
     """The same transaction once more, in the same epoch."""
 
@@ -109,7 +109,7 @@ def a_commit_in_doubt_is_tried_again(patch: pytest.MonkeyPatch) -> None:
     around_commit(patch, again)
 
 
-@mutant("lane", seed=8)
+@mutant("lane", seed=10)
 def a_failed_batch_is_committed_over(patch: pytest.MonkeyPatch) -> None:
     """Nobody awaits what became of a produced batch: the transaction is committed without it."""
     fake_commit, send = FakeWriter.commit, producing._send
@@ -132,7 +132,7 @@ def a_failed_batch_is_committed_over(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(producing, "_send", shrug)
 
 
-@mutant("lane", seed=14)
+@mutant("lane", seed=10)
 def the_lane_before_is_not_fenced(patch: pytest.MonkeyPatch) -> None:
     """A producer goes on in the epoch of the one before it."""
     fake_start, take_over = FakeWriter.start, writer.TransactionalWriter._take_over
@@ -170,7 +170,7 @@ def the_totals_are_not_in_the_lane_record(patch: pytest.MonkeyPatch) -> None:
 # ---- taking the lane
 
 
-@mutant("lane")
+@mutant("lane", seed=10)
 def the_changelog_is_read_to_its_stable_end_before_the_fence(patch: pytest.MonkeyPatch) -> None:
     """The replay ends at the last stable offset of the moment before the lane is fenced."""
     take_all, ask = Lane._take_all, FakeChangelog.bounds
@@ -266,7 +266,7 @@ def the_table_is_written_without_a_guard(patch: pytest.MonkeyPatch) -> None:
 # ---- memory
 
 
-@mutant("lane", seed=3)
+@mutant("lane", seed=6)
 def what_is_cached_outlives_a_doubt(patch: pytest.MonkeyPatch) -> None:
     """The cache is not rolled back when a transaction was aborted."""
     original, commit = Lane._accept, Hold._commit
@@ -316,7 +316,7 @@ def holes_in_the_positions_are_not_seen(patch: pytest.MonkeyPatch) -> None:
     after_making(patch, change)
 
 
-@mutant("lane")
+@mutant("lane", seed=6)
 def inputs_are_read_uncommitted(patch: pytest.MonkeyPatch) -> None:
     """What a sender has aborted, or has not yet committed, is folded."""
     create, fetch = LaneConsumerThread._create_worker_consumer, FakeInputs.fetch
@@ -349,7 +349,7 @@ class Reluctant:
         pass
 
 
-@mutant("lane", seed=5)
+@mutant("lane", seed=1)
 def a_paused_input_is_not_resumed(patch: pytest.MonkeyPatch) -> None:
     """Whose queue was full once is never read again."""
 

@@ -18,8 +18,8 @@ import pytest
 from pipeline._compiled import PURE, compiled
 
 Plant = Callable[[pytest.MonkeyPatch], None]
-Layer = Literal["fold", "watermark", "lane"]
-"""Where the bug is. One in the watermark may be in how the lanes of its model use it, see `watermark.py`."""
+Layer = Literal["fold", "watermark", "model", "lane"]
+"""Where the bug is; `model`: in how the lanes of the watermark's worlds use it, see `watermark.py`."""
 
 _HOMES: Final = ("fold", "watermark", "lane")
 

@@ -41,7 +41,7 @@ def modelled(shape: Shape | None = None) -> Callable[[type[Member]], type[Member
             in_worlds(patch, member, shape)
 
         plant.__name__ = re.sub(r"(?<!^)(?=[A-Z])", "_", member.__name__).lower()
-        mutant("watermark")(plant)
+        mutant("model")(plant)
         return member
 
     return enter
