@@ -30,6 +30,7 @@ OTHER_VARIABLES: Final[Mapping[str, str]] = {
 # Kubernetes hands such variables to every container of a namespace, one set for each service called journey-something.
 _SERVICE_LINK: Final = re.compile(r"JOURNEY_(\w+_)?(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_(TCP|UDP)\w*)")
 
+JOURNEYS: Final = ("five-stage", "buying", "purchase-cycle", "lifecycle", "customer-management")
 GRACE: Final = {"web": 300_000, "email": 300_000, "social": 300_000, "phone": 300_000, "store": 86_400_000}
 
 Channel = Annotated[str, closed_set("channel", CHANNELS)]
@@ -89,7 +90,7 @@ class Settings(Section):
     )
     future: Duration = _setting(300_000, "duration", "how far an event may be ahead of the broker's clock")
     journeys: Annotated[tuple[str, ...], LONE_OR_MANY, NOT_EMPTY] = _setting(
-        ("five-stage",), "", "the journeys that run: built-in names, or paths from this file's folder"
+        JOURNEYS, "", "the journeys that run: built-in names, or paths from this file's folder"
     )
     touches: str = _setting("touches", "", "the touch table: a built-in name, or a path from this file's folder")
     cache_profiles: int = _setting(100_000, "profiles", "customers that a process keeps in memory", ge=1)

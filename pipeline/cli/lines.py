@@ -11,26 +11,26 @@ from pipeline.domain.moments import format_moment
 _START: Final = "·"
 """Shown for a customer who has entered no stage."""
 _COLOURS: Final = {
-    "awareness": "cyan",
-    "consideration": "blue",
-    "purchase": "yellow",
-    "retention": "green",
-    "advocacy": "magenta",
-    "lapsed": "red",
+    **dict.fromkeys(("awareness", "discovery", "acquisition"), "cyan"),
+    **dict.fromkeys(("consideration", "evaluation"), "blue"),
+    **dict.fromkeys(("purchase", "conversion"), "yellow"),
+    **dict.fromkeys(("retention", "after-sales", "post-purchase"), "green"),
+    **dict.fromkeys(("advocacy", "loyalty"), "magenta"),
+    **dict.fromkeys(("lapsed", "win-back"), "red"),
 }
 
 
 def line(published: Published) -> Text:
     """One line for a stage change or a signal."""
     if isinstance(published, PublishedTransition):
-        text = _head(published.occurred_at, published.customer_id)
+        text = _head(published.occurred_at, published.customer_id, published.journey)
         what = stage(published.from_)
         what.append(" → ", "dim")
         what.append_text(stage(published.to))
         if published.kind != "entered":
             what.append(f" {published.kind}", "bold yellow")
     else:
-        text = _head(published.due_at, published.customer_id)
+        text = _head(published.due_at, published.customer_id, published.journey)
         what = Text.assemble(("! ", "bold red"), (published.signal, "bold"))
         for word, holds in (
             ("withdrawn", published.kind == "retracted"),
@@ -69,12 +69,13 @@ def minute(moment: str | int | None) -> str:
 
 def dead_letter_line(letter: DeadLetter) -> Text:
     """One line for a record that no lane could use."""
-    text = _head(minute(letter.appended), letter.key or "–")
+    text = _head(minute(letter.appended), letter.key or "–", "")
     text.append(f"{letter.reason:<18}", "bold red")
     text.append(f"{letter.message}  ")
     text.append(f"{letter.origin}  {letter.value[:80]}", "dim")
     return text
 
 
-def _head(moment: str, customer: str) -> Text:
-    return Text.assemble((minute(moment), "dim"), "  ", (f"{customer:<18}", "bold"), "  ")
+def _head(moment: str, customer: str, journey: str) -> Text:
+    head = Text.assemble((minute(moment), "dim"), "  ", (f"{customer:<18}", "bold"), "  ")
+    return head.append(f"{journey:<19}  ", "dim") if journey else head

@@ -30,7 +30,8 @@ def run(
     customers: Annotated[int | None, typer.Option(min=1, help="People about at any time (default: 300).")] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed is another story (default: 7).")] = None,
     journeys: Annotated[
-        list[str] | None, typer.Option("--journey", help="Built-in name or path; several times for several.")
+        list[str] | None,
+        typer.Option("--journey", help="Built-in name or path; several times for several (default: all built in)."),
     ] = None,
     partitions: Annotated[int, typer.Option(min=1, help="Lanes; fixed once begun.")] = 4,
     kafka_port: Annotated[int, typer.Option(min=1, max=65535)] = 29092,
@@ -49,6 +50,7 @@ def run(
     """
     from rich.console import Console
 
+    from pipeline.config import JOURNEYS
     from pipeline.dev.run import Options
     from pipeline.errors import UserError
 
@@ -65,7 +67,7 @@ def run(
         partitions=partitions,
         kafka_port=kafka_port,
         redis_port=redis_port,
-        journeys=tuple(journeys or ("five-stage",)),
+        journeys=tuple(journeys or JOURNEYS),
         stack=stack,
         fresh=fresh,
         config=config,
@@ -125,9 +127,10 @@ def _sum_up(console: "Console", totals: "Totals") -> None:
         f"\n{totals.sent.events:,} events sent in {totals.seconds:.0f} s, {totals.folded:,} folded"
         f"   up to {minute(totals.sent.reached)} simulated"
     )
-    if totals.stages:
-        stages = (stage(name).append(f" {count:,}") for name, count in totals.stages.most_common())
-        console.print("stage changes", *stages, sep="   ")
+    for journey in sorted({journey for journey, _ in totals.stages}):
+        entered = ((name, count) for (of, name), count in totals.stages.most_common() if of == journey)
+        stages = (stage(name).append(f" {count:,}") for name, count in entered)
+        console.print(f"{journey:<20}", *stages, sep="   ")
     if totals.signals:
         console.print("signals   " + "   ".join(f"{name} {count:,}" for name, count in totals.signals.most_common()))
     console.print(

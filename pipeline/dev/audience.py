@@ -26,8 +26,8 @@ class Totals:
     late: int = 0
     dead: int = 0
     watermark: int | None = None
-    stages: Counter[str] = field(default_factory=Counter)
-    """Transitions by the stage that was entered."""
+    stages: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Transitions by journey and the stage that was entered."""
     signals: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
     """Transitions and signals by kind."""

@@ -26,7 +26,7 @@ DAY_A_SECOND: Final = 86_400.0
 _TOTALS_S: Final = 0.5
 _LATER_S: Final = 5.0
 _WORTH_A_LOOK: Final = 4
-"""Stage changes after which a customer has a story."""
+"""Stage changes in one journey after which a customer has a story."""
 
 
 class Course:
@@ -41,7 +41,7 @@ class Course:
         self._audience = audience
         self._totals = Totals()
         self._before: Counter[str] | None = None
-        self._changes: Counter[str] = Counter()
+        self._changes: Counter[tuple[str, str]] = Counter()
         self._something_happened = asyncio.Event()
         self._feeds = [settings.topic("journey.transitions"), settings.topic("journey.signals")]
 
@@ -125,15 +125,15 @@ class Course:
             if not isinstance(change, PublishedTransition):
                 totals.signals[change.signal] += 1
             elif change.kind != "retracted":
-                totals.stages[change.to or ""] += 1
-                self._remember(change.customer_id)
+                totals.stages[change.journey, change.to or ""] += 1
+                self._remember(change.customer_id, change.journey)
             self._audience.published(change)
             self._something_happened.set()
 
-    def _remember(self, customer: str) -> None:
-        self._changes[customer] += 1
+    def _remember(self, customer: str, journey: str) -> None:
+        self._changes[customer, journey] += 1
         known = not customer.startswith(f"{ANONYMOUS}:")
-        if not self._totals.worth_a_look and known and self._changes[customer] >= _WORTH_A_LOOK:
+        if not self._totals.worth_a_look and known and self._changes[customer, journey] >= _WORTH_A_LOOK:
             self._totals.worth_a_look = customer
 
     async def _count_on(self) -> None:

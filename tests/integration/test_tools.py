@@ -41,7 +41,7 @@ def settings_file(stack: Stack, prefix: str, tmp_path: Path) -> Path:
     path = tmp_path / "settings.yaml"
     path.write_text(
         f"brokers: {stack.bootstrap}\nredis_url: {stack.redis_url}\nprefix: '{prefix}'\napp_id: '{prefix}tools'\n"
-        f"partitions: {P}\n"
+        f"partitions: {P}\njourneys: five-stage\n"
     )
     return path
 

@@ -91,7 +91,9 @@ def test_every_example_of_a_signal_is_a_line(path: Path) -> None:
 
 def test_a_line_says_when_who_what_and_why() -> None:
     text = line(transition(change(1, "entered", "awareness", "1", MONDAY))).plain
-    assert text == "2025-01-06 09:00  c1                  · → awareness                     t on web"
+    assert (
+        text == "2025-01-06 09:00  c1                  five-stage           · → awareness                     t on web"
+    )
 
 
 def test_a_dead_letter_says_what_was_wrong_and_where() -> None:
