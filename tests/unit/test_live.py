@@ -1,15 +1,17 @@
 """The feed of `journey run` stays readable, and says what it leaves out."""
 
 import json
+from io import StringIO
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from pipeline.adapters.kafka.feed_reader import FeedRecord
 from pipeline.adapters.published import Published, transition
 from pipeline.cli.live import Thinner, totals_line
 from pipeline.cli.main import app
-from pipeline.cli.run import _speed
+from pipeline.cli.run import _speed, _sum_up
 from pipeline.dev.audience import Totals
 from pipeline.errors import UserError
 
@@ -96,3 +98,13 @@ def test_options_that_contradict_each_other_are_refused(arguments: list[str]) ->
 
 def test_totals_are_one_line_before_anything_has_happened() -> None:
     assert "events 0 sent 0 folded" in totals_line(Totals(), 0)
+
+
+def test_a_run_is_summed_up_by_journey() -> None:
+    totals = Totals()
+    totals.stages.update({("five-stage", "awareness"): 1200, ("buying", "purchase"): 3, ("buying", "awareness"): 7})
+    console = Console(record=True, width=120, file=StringIO())
+    _sum_up(console, totals)
+    lines = [line.split() for line in console.export_text().splitlines()]
+    assert ["buying", "awareness", "7", "purchase", "3"] in lines
+    assert ["five-stage", "awareness", "1,200"] in lines
