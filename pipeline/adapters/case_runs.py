@@ -85,7 +85,7 @@ def run_cases(settings: Settings, path: Path) -> Report:
         raise UserError(f"{path}: the journey that these cases are about is missing: {journey_path}")
     touches = load_touches(find_touches(settings.touches))
     spec = load_journey(journey_path, touches, cases.grace, clock_is_event=False)
-    table = TouchTable(touches)
+    table = TouchTable((*touches, *spec.touches))
     journey = compile_journey(spec, table.company)
     played = []
     for case in cases.of(spec):

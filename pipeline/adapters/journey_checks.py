@@ -5,7 +5,7 @@ from hashlib import sha256
 from json import dumps
 
 from pipeline.adapters.touch_files import may_take
-from pipeline.domain.spec import ANY, START, EntrySpec, SilenceSpec, TouchSpec
+from pipeline.domain.spec import ANY, START, EntrySpec, SilenceSpec, TouchSpec, TriggerSpec
 
 
 def unreachable(stages: Iterable[str], entries: Sequence[EntrySpec], silences: Sequence[SilenceSpec]) -> list[str]:
@@ -27,15 +27,56 @@ def endless(silences: Sequence[SilenceSpec]) -> list[str]:
             if silence.to is not None:
                 follow.setdefault(stage, []).append(silence.to)
 
-    def walk(path: list[str]) -> list[str]:
-        for stage in follow.get(path[-1], ()):
-            if stage in path:
-                return [*path[path.index(stage) :], stage]
-            if found := walk([*path, stage]):
-                return found
-        return []
+    cleared = set[str]()
+    for first, after_first in follow.items():
+        path, left = [first], [iter(after_first)]
+        while path:
+            for stage in left[-1]:
+                if stage in path:
+                    return [*path[path.index(stage) :], stage]
+                if stage not in cleared:
+                    path.append(stage)
+                    left.append(iter(follow.get(stage, ())))
+                    break
+            else:
+                cleared.add(path.pop())
+                left.pop()
+    return []
 
-    return next((found for stage in follow if (found := walk([stage]))), [])
+
+def hidden(entries: Iterable[EntrySpec]) -> dict[str, list[str]]:
+    """The rules that never move anybody, because of every touch and stage of theirs one above fits: rule -> those."""
+    taken: dict[tuple[str, str], str] = {}
+    found: dict[str, list[str]] = {}
+    for entry in entries:
+        fits = [(touch, stage) for touch in entry.touches for stage in entry.froms if stage != entry.to or entry.repeat]
+        above = [taken.get(one) for one in fits]
+        if above and None not in above:
+            found[entry.rule] = [rule for rule in dict.fromkeys(above) if rule is not None]
+        elif entry.count == 1 and not entry.at_least:
+            for one in fits:
+                taken.setdefault(one, entry.rule)
+    return found
+
+
+def outrun(silences: Iterable[SilenceSpec]) -> dict[str, str]:
+    """The stage timers that never move anybody, because another is over whenever theirs is, and first: rule -> that."""
+    # Where a silence is over before its stage is entered, the file's order decides and not the longer time.
+    silences = tuple(silences)
+    above = {silence.rule: place for place, silence in enumerate(silences)}
+    timers = sorted((s for s in silences if s.to is not None), key=lambda silence: silence.after_ms)
+    found: dict[str, str] = {}
+    for place, timer in enumerate(timers):
+        for first in timers[:place]:
+            if (
+                first.since == timer.since
+                and (timer.since is None or above[first.rule] < above[timer.rule])
+                and set(timer.froms or ()) <= set(first.froms or ())
+                and set(first.unless) <= set(timer.unless)
+            ):
+                found[timer.rule] = first.rule
+                break
+    return found
 
 
 def leaving(stages: Iterable[str], entries: Sequence[EntrySpec]) -> set[str]:
@@ -44,7 +85,7 @@ def leaving(stages: Iterable[str], entries: Sequence[EntrySpec]) -> set[str]:
         touch
         for stage in stages
         for entry in entries
-        if stage in entry.froms and entry.to != stage
+        if stage in entry.froms and (entry.to != stage or entry.repeat)
         for touch in entry.touches
     }
 
@@ -53,6 +94,7 @@ def fingerprint(
     stages: Sequence[str],
     entries: Sequence[EntrySpec],
     silences: Sequence[SilenceSpec],
+    triggers: Sequence[TriggerSpec],
     touches: Sequence[TouchSpec],
 ) -> str:
     """SHA-256 (first 16 hex digits) of all that decides where a customer is and what fires.
@@ -62,6 +104,8 @@ def fingerprint(
     """
     named = {touch for entry in entries for touch in (*entry.touches, *(name for name, _ in entry.at_least))}
     named |= {touch for silence in silences for touch in (*(silence.since or ()), *silence.unless)} - {ANY}
+    for trigger in triggers:
+        named |= {*trigger.touches, *(touch for touch, _ in (*trigger.at_least, *trigger.unless))}
     rows = [
         row
         for place, row in enumerate(touches)
@@ -69,7 +113,11 @@ def fingerprint(
     ]
     decides = [
         list(stages),
-        [[e.rule, e.to, sorted(e.touches), sorted(e.froms), e.count, e.within_ms, sorted(e.at_least)] for e in entries],
+        [
+            [e.rule, e.to, sorted(e.touches), sorted(e.froms), e.count, e.within_ms, sorted(e.at_least)]
+            + ["repeat"] * e.repeat
+            for e in entries
+        ],
         [
             [s.rule, s.to, s.after_ms, _sorted(s.since), _sorted(s.froms), sorted(s.unless), s.expires_ms]
             for s in silences
@@ -85,6 +133,16 @@ def fingerprint(
             for row in rows
         ],
     ]
+    if triggers:
+        decides.append(
+            [
+                [
+                    *(t.rule, sorted(t.touches), _sorted(t.froms), t.count, t.within_ms, sorted(t.at_least)),
+                    *(sorted(t.unless, key=str), t.once, t.expires_ms),
+                ]
+                for t in triggers
+            ]
+        )
     return sha256(dumps(decides, separators=(",", ":")).encode()).hexdigest()[:16]
 
 

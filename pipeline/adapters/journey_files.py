@@ -5,16 +5,26 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.adapters.journey_language import JourneyFile
+from pipeline.adapters.journey_parts import without
 from pipeline.adapters.journey_translation import Translation
-from pipeline.adapters.touch_files import load_touches
-from pipeline.adapters.yaml_documents import closest, read
-from pipeline.adapters.yaml_files import check
+from pipeline.adapters.touch_files import load_touches, may_take, read_touches, wrong_rows
+from pipeline.adapters.yaml_documents import Document, Problem, closest, read, refuse
+from pipeline.adapters.yaml_files import examine
 from pipeline.config import Settings, is_path
 from pipeline.domain.event import CHANNELS
 from pipeline.domain.spec import JourneySpec, TouchSpec
 from pipeline.errors import UserError
 
-__all__ = ["built_in_journeys", "find_journey", "find_touches", "load_journey", "load_models", "load_touches"]
+__all__ = [
+    "built_in_journeys",
+    "find_journey",
+    "find_touches",
+    "load_journey",
+    "load_models",
+    "load_touches",
+    "read_journey",
+    "read_touches",
+]
 
 MODELS: Final = Path(__file__).parent.parent / "models"
 """The built-in journeys, and the touch table that they share."""
@@ -23,7 +33,10 @@ _TABLE: Final = "touches"
 
 
 def load_models(settings: Settings) -> tuple[tuple[TouchSpec, ...], tuple[JourneySpec, ...]]:
-    """The touch table and the journeys that the settings name; UserError on a mistake in any of them."""
+    """The touch table, with the rows that the journeys bring along behind it, and the journeys that the settings name.
+
+    UserError on a mistake in any of them.
+    """
     touches = load_touches(find_touches(settings.touches))
     specs: dict[str, JourneySpec] = {}
     for name in settings.journeys:
@@ -32,7 +45,22 @@ def load_models(settings: Settings) -> tuple[tuple[TouchSpec, ...], tuple[Journe
         if spec.name in specs:
             raise UserError(f"{path}: the journey '{spec.name}' is loaded already: give it another name")
         specs[spec.name] = spec
-    return touches, tuple(specs.values())
+    return (*touches, *_brought(specs.values())), tuple(specs.values())
+
+
+def _brought(specs: Iterable[JourneySpec]) -> tuple[TouchSpec, ...]:
+    """The rows that the journeys bring along; UserError if it would matter which journey's are asked first."""
+    rows: dict[str, tuple[str, TouchSpec]] = {}
+    for spec in specs:
+        for row in spec.touches:
+            for other, theirs in rows.values():
+                if row != theirs and (row.name == theirs.name or may_take(theirs, row)):
+                    raise UserError(
+                        f"the journeys '{other}' and '{spec.name}' bring touches along that one event may be: "
+                        f"'{theirs.name}' and '{row.name}'; move both to the shared table, in the order that is meant"
+                    )
+        rows |= {row.name: (spec.name, row) for row in spec.touches}
+    return tuple(row for _, row in rows.values())
 
 
 def built_in_journeys() -> tuple[Path, ...]:
@@ -61,10 +89,33 @@ def _locate(setting: str, what: str, name: str, built_in: list[str]) -> Path:
 
 
 def load_journey(
-    path: Path, touches: Iterable[TouchSpec], grace: Mapping[str, int], clock_is_event: bool
+    path: Path, touches: Iterable[TouchSpec], grace: Mapping[str, int], clock_is_event: bool, odd: bool = False
 ) -> JourneySpec:
-    """The journey in a file; `grace` in ms by channel, on event time nothing waits. UserError with all mistakes."""
-    document = read(path)
-    file = check(document, JourneyFile)
+    """The journey in a file; `grace` in ms by channel, on event time nothing waits. UserError with all mistakes.
+
+    `odd` leaves out to look for what can be followed but hardly meant: for journeys that chance has made.
+    """
     waits = dict.fromkeys(CHANNELS, 0) if clock_is_event else grace
-    return Translation(document, file, tuple(touches), waits).spec()
+    return read_journey(read(path), tuple(touches), waits, odd)[0]
+
+
+def read_journey(
+    document: Document, touches: tuple[TouchSpec, ...], grace: Mapping[str, int], odd: bool = False
+) -> tuple[JourneySpec, list[Problem]]:
+    """The journey in a document, and warnings; UserError with all mistakes."""
+    file, mistakes = examine(document, JourneyFile)
+    problems = [problem for _, problem in mistakes]
+    readable: Document | None = document
+    while file is None and readable is not None:
+        readable = without(readable, [loc for loc, _ in mistakes])
+        if readable is not None:
+            file, mistakes = examine(readable, JourneyFile)
+    if file is None or readable is None:
+        refuse(problems)
+        raise AssertionError("a file that cannot be read has no mistakes")
+    own = tuple(row.spec(name) for name, row in file.touches.items())
+    problems += wrong_rows(readable, touches, own)
+    translation = Translation(readable, file, (*touches, *own), grace)
+    if problems:
+        refuse([*problems, *translation.mistakes()])
+    return translation.spec(odd), translation.warnings

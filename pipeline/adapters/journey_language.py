@@ -1,15 +1,18 @@
 """The words of a journey file and the form of each; what they mean together is for `journey_files`."""
 
-from typing import Annotated, ClassVar, Final, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Final, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from pipeline.adapters.touch_files import Channels, Identifier, Names
+from pipeline.adapters.touch_files import Channels, Identifier, Names, TouchRow
 from pipeline.adapters.yaml_files import LONE_OR_MANY, NOT_EMPTY, Duration, Section
 
 MOST_COUNTED: Final = 16
 """The largest `count`: a profile remembers so many times of a touch at most."""
+
+_IN_A_ROW: Final = "which events count is said in the touch table: give them a row of their own, and name that here"
 
 T = TypeVar("T")
 
@@ -26,9 +29,19 @@ def _positive(ms: int) -> int:
     return ms
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, dict):
-        raise PydanticCustomError("unless", "a time for each touch of `unless` is not supported yet: give names")
+def _names_to_times(value: object) -> object:
+    """A name, or a list of them, is a mapping without times."""
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, tuple | list):
+        return value
+    if not all(isinstance(name, str) for name in names):
+        raise PydanticCustomError("names", "must be names of touches")
+    return dict.fromkeys(names)
+
+
+def _some(value: dict[str, int | None]) -> dict[str, int | None]:
+    if not value:
+        raise PydanticCustomError("empty", "must not be empty")
     return value
 
 
@@ -36,7 +49,8 @@ Given = Annotated[T | None, BeforeValidator(_given)]
 """May be left out, but not left empty."""
 
 Time = Annotated[Duration, AfterValidator(_positive)]
-Unless = Annotated[Names, BeforeValidator(_plain)]
+Unless = Annotated[dict[str, Time | None], BeforeValidator(_names_to_times), AfterValidator(_some)]
+"""Touches, each with the time for which it counts; None if the file gives none."""
 Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[tuple[Text, ...], LONE_OR_MANY]
 
@@ -70,7 +84,7 @@ class AtLeast(Section):
 class Enter(Section):
     """A rule by which a customer enters the stage: by a touch (`when`) or by a silence (`after`)."""
 
-    planned: ClassVar[frozenset[str]] = frozenset({"repeat", "where", "channel", "source"})
+    elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(("where", "channel", "source", "type", "actor"), _IN_A_ROW)
     when: Given[Names] = None
     count: Given[Annotated[int, Field(ge=1, le=MOST_COUNTED)]] = None
     within: Given[Time] = None
@@ -78,27 +92,38 @@ class Enter(Section):
     after: Given[Time] = None
     since: Given[Text] = None
     unless: Given[Unless] = None
+    wait_for: Given[Channels] = None
     from_: Given[Names] = Field(default=None, alias="from")
     back: bool = False
+    repeat: Given[Literal["count"]] = None
 
 
 class Stage(Section):
-    """A stage; the order in the file is the order of the journey."""
+    """A stage; the order in the file is the order of the journey.
 
-    planned: ClassVar[frozenset[str]] = frozenset({"outcome", "terminal"})
+    `outcome`: touches by which the journey ends here, by the terminal stage that they lead to.
+    """
+
     id: Identifier
     labels: Labels
     map: Map = Map()
     enter: Annotated[tuple[Enter, ...], LONE_OR_MANY] = ()
     stalled: Given[Time] = None
+    outcome: dict[str, Names] = Field(default={})
+    terminal: bool = False
 
 
 class Signal(Section):
-    """A trigger that moves nobody: a silence since a touch or since a stage was entered."""
+    """What is told and moves nobody: a silence (`after`), or that a touch was shown (`when`)."""
 
-    planned: ClassVar[frozenset[str]] = frozenset({"when", "count", "within", "if", "fields"})
-    after: Time
-    since: Text
+    planned: ClassVar[frozenset[str]] = frozenset({"fields"})
+    elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(("where", "channel", "source", "type", "actor"), _IN_A_ROW)
+    after: Given[Time] = None
+    since: Given[Text] = None
+    when: Given[Names] = None
+    count: Given[Annotated[int, Field(ge=1, le=MOST_COUNTED)]] = None
+    within: Given[Time] = None
+    if_: Given[Annotated[tuple[AtLeast, ...], LONE_OR_MANY, NOT_EMPTY]] = Field(default=None, alias="if")
     in_: Given[Names] = Field(default=None, alias="in")
     unless: Given[Unless] = None
     wait_for: Given[Channels] = None
@@ -109,8 +134,9 @@ class Signal(Section):
 class JourneyFile(Section):
     """A whole journey."""
 
-    planned: ClassVar[frozenset[str]] = frozenset({"touches", "outcome"})
+    elsewhere: ClassVar[Mapping[str, str]] = {"outcome": "`outcome` belongs to the stage that it ends"}
     journey: Identifier
     version: Annotated[int, Field(ge=1)]
     stages: Annotated[tuple[Stage, ...], NOT_EMPTY]
     signals: dict[Identifier, Signal] = Field(default={})
+    touches: dict[Identifier, TouchRow] = Field(default={})

@@ -1,13 +1,13 @@
 """The touch table as people write it: which event counts as which touch, the first row that fits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
 from pydantic import Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
-from pipeline.adapters.yaml_documents import Problem, read, refuse
+from pipeline.adapters.yaml_documents import Document, Problem, read, refuse
 from pipeline.adapters.yaml_files import LONE_OR_MANY, NOT_EMPTY, Section, check, closed_set, matching
 from pipeline.domain.event import CHANNELS
 from pipeline.domain.spec import ANY, Actor, Condition, Scalar, TouchSpec
@@ -64,27 +64,34 @@ class TouchFile(Section):
 
 def load_touches(path: Path) -> tuple[TouchSpec, ...]:
     """The rows in file order; UserError that lists every mistake with its place."""
-    document = read(path)
+    return read_touches(read(path))
+
+
+def read_touches(document: Document) -> tuple[TouchSpec, ...]:
+    """As `load_touches`, of a document."""
     file = check(document, TouchFile)
     rows = tuple(row.spec(name) for name, row in file.touches.items())
-
-    def problems() -> Iterator[Problem]:
-        for place, row in enumerate(rows):
-            loc = ("touches", row.name)
-            if row.name in RESERVED:
-                yield document.problem(
-                    loc, f"'{row.name}' is a touch with a meaning of its own: choose another", at_key=True
-                )
-            if row.types is row.channels is row.sources is None and not row.where:
-                yield document.problem(loc, f"'{row.name}' fits every event: give a type, channel, source or where")
-            above = next((other for other in rows[:place] if _takes_all(other, row)), None)
-            if above:
-                yield document.problem(
-                    loc, f"'{row.name}' is never chosen: '{above.name}' above takes all of it", at_key=True
-                )
-
-    refuse(problems())
+    refuse(wrong_rows(document, (), rows))
     return rows
+
+
+def wrong_rows(document: Document, shared: Sequence[TouchSpec], rows: Sequence[TouchSpec]) -> Iterator[Problem]:
+    """What is wrong with the rows of a document, which are asked after those of the `shared` table."""
+    for place, row in enumerate(rows):
+        loc = ("touches", row.name)
+        if row.name in RESERVED:
+            yield document.problem(
+                loc, f"'{row.name}' is a touch with a meaning of its own: choose another", at_key=True
+            )
+        if any(row.name == other.name for other in shared):
+            yield document.problem(loc, f"the shared table has a touch '{row.name}' already", at_key=True)
+        if row.types is row.channels is row.sources is None and not row.where:
+            yield document.problem(loc, f"'{row.name}' fits every event: give a type, channel, source or where")
+        if above := next((other for other in (*shared, *rows[:place]) if _takes_all(other, row)), None):
+            where = "of the shared table" if above in shared else "above"
+            yield document.problem(
+                loc, f"'{row.name}' is never chosen: '{above.name}' {where} takes all of it", at_key=True
+            )
 
 
 def _takes_all(above: TouchSpec, below: TouchSpec) -> bool:

@@ -1,6 +1,7 @@
 """A YAML text that remembers where each value stands, so that a mistake found late can still be pointed at.
 
-YAML 1.2 (`no` is text), one document a file. Refused with their place: doubled keys, tabs, tags, aliases.
+YAML 1.2, one document a file. Refused with their place: doubled keys, tabs, tags, aliases, and yes, no, on and off
+without quotes, which some take for truth and YAML 1.2 for text.
 """
 
 import re
@@ -27,6 +28,7 @@ _TAG: Final = "tag:yaml.org,2002:"
 _USER_INFO: Final = re.compile(r"(?:.*?://|[^@]*?[:/]+ *|)(?P<secret>.*)@")
 _QUERY: Final = re.compile(r"(?<=[?&]password=)[^&\s]*")
 _HIDDEN: Final = "***"
+_LOOK_LIKE_TRUTH: Final = frozenset({"yes", "no", "on", "off"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,14 @@ class Document:
         return Document(Node(self.root.mark, {**content, key: (other.root.mark, other.root)}))
 
 
+class Refused(UserError):
+    """A UserError that still knows its problems one by one."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
 def closest(word: str, among: Iterable[str]) -> str | None:
     """Which of `among` was probably meant, if any is near."""
     known = {name.casefold(): name for name in among}
@@ -134,10 +144,10 @@ def closest(word: str, among: Iterable[str]) -> str | None:
 
 
 def refuse(problems: Iterable[Problem]) -> None:
-    """Raises one UserError that lists all problems in the order of their places; does nothing if there are none."""
+    """Raises Refused with all problems in the order of their places; does nothing if there are none."""
     ordered = sorted(problems, key=lambda p: (p.mark.source.name, p.mark.line, p.mark.column))
     if ordered:
-        raise UserError("\n".join(dict.fromkeys(str(problem) for problem in ordered)))
+        raise Refused(tuple({str(problem): problem for problem in ordered}.values()))
 
 
 def read(path: Path) -> Document:
@@ -209,6 +219,9 @@ class _Builder:
             return Node(mark, tuple(self.node(item) for item in tree.value))
         if isinstance(tree, MappingNode):
             return Node(mark, self._entries(tree))
+        if isinstance(tree, ScalarNode) and not tree.style and str(tree.value).lower() in _LOOK_LIKE_TRUTH:
+            meant = "true" if str(tree.value).lower() in ("yes", "on") else "false"
+            self._refuse(mark, f"'{tree.value}' is text in YAML 1.2: write {meant}, or quote the text")
         return Node(mark, _scalar(tree))
 
     def _entries(self, tree: MappingNode) -> dict[str, tuple[Mark, Node]]:
@@ -252,7 +265,7 @@ def _number(text: str) -> Scalar:
 
 
 def _not_yaml(source: Source, place: tuple[int, int], what: str) -> UserError:
-    return UserError(str(Problem(Mark(source, *place), f"not YAML: {what}")))
+    return Refused((Problem(Mark(source, *place), f"not YAML: {what}"),))
 
 
 def _line_and_column(text: str, offset: int) -> tuple[int, int]:

@@ -47,11 +47,13 @@ _NEEDS: Final = {
 class Section(BaseModel):
     """A mapping in a YAML file: immutable, no unknown keys.
 
-    `planned` keys are refused as not supported yet; `entry` is what messages call a key.
+    `planned` keys are refused as not supported yet, keys of `elsewhere` with the sentence that stands there; `entry`
+    is what messages call a key.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True, validate_by_alias=True)
     planned: ClassVar[frozenset[str]] = frozenset()
+    elsewhere: ClassVar[Mapping[str, str]] = {}
     entry: ClassVar[str] = "key"
 
 
@@ -62,13 +64,22 @@ def load(path: Path, model: type[Model]) -> Model:
 
 def check(document: Document, model: type[Model]) -> Model:
     """The document as `model`, strictly: `"5"` is no number, a sequence is a tuple. UserError with all mistakes."""
+    found, mistakes = examine(document, model)
+    refuse(problem for _, problem in mistakes)
+    assert found is not None
+    return found
+
+
+def examine(document: Document, model: type[Model]) -> tuple[Model | None, list[tuple[Loc, Problem]]]:
+    """As `check`, but what is wrong is returned, with its places, and nothing raised."""
     try:
-        return model.model_validate(
+        found = model.model_validate(
             document.value, strict=True, by_alias=True, by_name=False, context={FROM_TEXT: True}
         )
     except ValidationError as error:
-        refuse(_problem(document, model, details) for details in error.errors(include_url=False))
-        raise
+        all_details = error.errors(include_url=False)
+        return None, [(details["loc"], _problem(document, model, details)) for details in all_details]
+    return found, []
 
 
 def closed_set(what: str, names: tuple[str, ...]) -> BeforeValidator:
@@ -171,6 +182,8 @@ def _unknown_key(document: Document, model: type[BaseModel], loc: Loc) -> Proble
     section = _section_at(model, loc[:-1])
     if key in section.planned:
         return document.problem(loc, f"'{key}' is not supported yet", at_key=True)
+    if key in section.elsewhere:
+        return document.problem(loc, section.elsewhere[key], at_key=True)
     names = tuple(field.alias or name for name, field in section.model_fields.items())
     return document.problem(loc, *one_of(section.entry, key, names), at_key=True)
 

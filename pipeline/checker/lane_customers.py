@@ -45,7 +45,7 @@ class LaneCustomers:
 
     def __post_init__(self) -> None:
         pairs = [(journey, silence) for journey in self.rules.journeys for silence in journey.silences]
-        self._signals = {(journey.name, silence.rule): silence.signal for journey, silence in pairs}
+        self._signals = {(j.name, rule.rule): rule.signal for j in self.rules.journeys for rule in j.waiting}
         self._silences = {(journey.name, silence.rule): (journey, silence) for journey, silence in pairs}
 
     def judge(self, customer: str, arrivals: list[Arrival], stored: StoredProfile | None, where: str) -> None:
@@ -213,9 +213,10 @@ def known_of(customer: str, journey: Journey, subscriber: Subscriber) -> dict[st
     if track is not None:
         known.update({entry: tuple(value) for entry, value in track.entries.items()})
         known[f"stage of {customer} in {journey.name}"] = track.stage
-    for name in {silence.signal for silence in journey.silences if silence.to is None}:
-        signals = subscriber.signals.get((customer, journey.name, name))
-        for due in signals.holding.values() if signals is not None else ():
+    signals = {silence.signal for silence in journey.silences if silence.to is None}
+    for name in signals | {trigger.signal for trigger in journey.triggers}:
+        told = subscriber.signals.get((customer, journey.name, name))
+        for due in told.holding.values() if told is not None else ():
             known[f"signal {customer}:{journey.name}:{name} of {due}"] = True
     return known
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pipeline.checker.plain_admission import Act
-from pipeline.checker.plain_journey import ANY, START, Entry, Journey, Silence
+from pipeline.checker.plain_journey import ANY, START, Entry, Journey, Silence, Trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,11 @@ class Position:
     shown: dict[str, int] = field(default_factory=dict)
     last: dict[str, int] = field(default_factory=dict)
     windows: dict[str, list[int]] = field(default_factory=dict)
+    lived: list[tuple[int, str]] = field(default_factory=list)
+    """The customer's acts, time and touch, and how many of them there were when the present stage was entered."""
+    entered_after: int = 0
+    told: list[tuple[int, str, int]] = field(default_factory=list)
+    """The signals that acts have fired: time, rule, and how many moves there had been."""
     history: list[Step] = field(default_factory=list)
     signals: list[Firing] = field(default_factory=list)
 
@@ -84,6 +89,8 @@ def take(journey: Journey, position: Position, act: Act) -> None:
         position.history.append(Step(act.at, entry.rule, position.stage, entry.to, act.id))
         move(journey, position, entry.to, act.at)
     start(journey, position, act)
+    for trigger in journey.triggers:
+        tell(trigger, position, act)
 
 
 def settle(journey: Journey, position: Position, before: int) -> None:
@@ -104,6 +111,42 @@ def pass_time(journey: Journey, position: Position, watermark: int) -> None:
         silence = journey.silences[timer.rank]
         if silence.to is None and ready(timer):
             position.signals.append(Firing(timer.due, silence.rule, timer.since))
+    graces = {trigger.rule: trigger.grace for trigger in journey.triggers}
+    for at, rule, _ in position.told:
+        if watermark >= at + graces[rule]:
+            position.signals.append(Firing(at, rule, at))
+
+
+def tell(trigger: Trigger, position: Position, act: Act) -> None:
+    """Rule 20: whether the act fires the signal, after all else that it does."""
+    if act.touch not in trigger.touches or not (trigger.froms is None or position.stage in trigger.froms):
+        return
+    counted = [at for at, touch in position.lived[since_when(trigger, position) :] if touch in trigger.touches]
+    newest = counted[-trigger.count :]
+    if len(newest) < trigger.count and trigger.count > 1:
+        return
+    if trigger.within is not None and newest[-1] - newest[0] >= trigger.within:
+        return
+    if any(position.shown.get(touch, 0) < least for touch, least in trigger.at_least):
+        return
+    for touch, forbids in trigger.unless.items():
+        if touch in position.last and (forbids is None or act.at - position.last[touch] < forbids):
+            return
+    before = [(at, moves) for at, rule, moves in position.told if rule == trigger.rule]
+    if any(at == act.at for at, _ in before):
+        return
+    if trigger.once == "per_customer" and before:
+        return
+    if trigger.once == "per_entry" and any(moves == len(position.history) for _, moves in before):
+        return
+    if isinstance(trigger.once, int) and any(act.at - at < trigger.once for at, _ in before):
+        return
+    position.told.append((act.at, trigger.rule, len(position.history)))
+
+
+def since_when(trigger: Trigger, position: Position) -> int:
+    """From which of the acts a trigger counts: from all with `within`, else from the entry of the stage on."""
+    return 0 if trigger.within is not None else position.entered_after
 
 
 def next_stage_timer(journey: Journey, position: Position) -> Pending | None:
@@ -122,6 +165,7 @@ def fire(journey: Journey, position: Position, timer: Pending) -> None:
 def move(journey: Journey, position: Position, to: str, at: int) -> None:
     """Rule 11: what a move, by an act or by a timer, does besides changing the stage."""
     position.stage, position.since = to, at
+    position.entered_after = len(position.lived)
     position.pending = {p for p in position.pending if stays(journey.silences[p.rank], p, at)}
     for entry in journey.entries:
         if entry.within is None:
@@ -177,6 +221,7 @@ def count(journey: Journey, position: Position, act: Act) -> None:
     """Rule 9: what the customer has shown includes this act before any rule looks at it."""
     position.shown[act.touch] = position.shown.get(act.touch, 0) + 1
     position.last[act.touch] = position.last[ANY] = act.at
+    position.lived.append((act.at, act.touch))
     for entry in journey.entries:
         if entry.count > 1 and act.touch in entry.touches:
             times = [*position.windows.get(entry.rule, []), act.at]
@@ -185,7 +230,9 @@ def count(journey: Journey, position: Position, act: Act) -> None:
 
 def fits(entry: Entry, position: Position, act: Act) -> bool:
     """Rule 10: whether this entry rule moves the customer on this act."""
-    if act.touch not in entry.touches or position.stage not in entry.froms or entry.to == position.stage:
+    if act.touch not in entry.touches or position.stage not in entry.froms:
+        return False
+    if entry.to == position.stage and not entry.again:
         return False
     if any(position.shown.get(touch, 0) < least for touch, least in entry.at_least):
         return False

@@ -14,7 +14,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
 
-from pipeline.checker.plain_touches import CHANNELS, Row
+from pipeline.checker.plain_touches import CHANNELS, Row, read_touches
 
 START = ""
 """The stage of a customer who has entered none yet."""
@@ -43,6 +43,32 @@ class Entry:
     count: int
     within: int | None
     at_least: tuple[tuple[str, int], ...]
+    again: bool = False
+    """Whether it also fits in the stage `to`, which is then entered once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """An act of `touches` fires the signal `rule`, in the stages `froms` (None: wherever the customer is).
+
+    `unless`: touch -> for how long it forbids the signal, None for ever. `once`: "per_entry", "per_customer", for how
+    long the signal is not told again, or None.
+    """
+
+    rule: str
+    touches: frozenset[str]
+    froms: frozenset[str] | None
+    count: int
+    within: int | None
+    at_least: tuple[tuple[str, int], ...]
+    unless: Mapping[str, int | None]
+    once: str | int | None
+    grace: int
+    expires: int | None
+
+    @property
+    def signal(self) -> str:
+        return self.rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +98,12 @@ class Journey:
     stages: tuple[str, ...]
     entries: tuple[Entry, ...]
     silences: tuple[Silence, ...]
+    triggers: tuple[Trigger, ...] = ()
+
+    @property
+    def waiting(self) -> tuple[Silence | Trigger, ...]:
+        """All rules that wait for a grace before they are told."""
+        return (*self.silences, *self.triggers)
 
 
 def read_file(path: Path) -> Any:
@@ -91,13 +123,18 @@ def duration(text: str) -> int:
 
 def read_journey(document: Mapping[str, Any], rows: Sequence[Row], grace: Mapping[str, int]) -> Journey:
     """The journey in a document. `grace` is ms by channel; what is not in it (on event time: all) waits for nothing."""
+    rows = (*rows, *read_touches(document))
     stages = tuple(stage["id"] for stage in document["stages"])
+    goes_on = tuple(stage["id"] for stage in document["stages"] if not stage.get("terminal"))
     entries: list[Entry] = []
     silences: list[Silence] = []
+    triggers: list[Trigger] = []
+    waits: dict[str, list[str]] = {}
     for place, stage in enumerate(document["stages"]):
-        for number, enter in enumerate(several(stage["enter"]), 1):
+        for number, enter in enumerate(several(stage.get("enter", ())), 1):
             rule = stage["id"] if number == 1 else f"{stage['id']}/{number}"
-            froms = _froms(enter, stages, place)
+            froms = _froms(enter, stages, goes_on, place)
+            waits[rule] = several(enter.get("wait_for", ()))
             if "when" in enter:
                 entries.append(_entry(rule, stage["id"], enter, froms))
             else:
@@ -105,19 +142,27 @@ def read_journey(document: Mapping[str, Any], rows: Sequence[Row], grace: Mappin
         if "stalled" in stage:
             limit = {"after": stage["stalled"], "since": "entered"}
             silences.append(_silence(f"stalled:{stage['id']}", "stalled", None, limit, frozenset({stage["id"]})))
+        for outcome, when in stage.get("outcome", {}).items():
+            ends = {"when": when}
+            entries.append(_entry(f"{stage['id']}/{outcome}", outcome, ends, frozenset({stage["id"]})))
     for name, signal in document.get("signals", {}).items():
-        silences.append(_silence(name, name, None, signal, _scope(signal)))
-    wait_for = {name: several(signal.get("wait_for", ())) for name, signal in document.get("signals", {}).items()}
-    waiting = [
-        replace(
-            silence,
-            grace=max(
-                (grace.get(c, 0) for c in wait_for.get(silence.rule, ()) or _awaited(silence, entries, rows)), default=0
-            ),
-        )
-        for silence in silences
-    ]
-    return Journey(document["journey"], stages, tuple(entries), tuple(waiting))
+        waits[name] = several(signal.get("wait_for", ()))
+        if "when" in signal:
+            triggers.append(_trigger(name, signal))
+        else:
+            silences.append(_silence(name, name, None, signal, _scope(signal)))
+
+    def grace_of(rule: str, touches: Iterable[str], froms: frozenset[str] | None) -> int:
+        channels = waits.get(rule) or _awaited(touches, froms, entries, rows)
+        return max((grace.get(channel, 0) for channel in channels), default=0)
+
+    return Journey(
+        document["journey"],
+        stages,
+        tuple(entries),
+        tuple(replace(s, grace=grace_of(s.rule, (*s.unless, *(s.since or ())), s.froms)) for s in silences),
+        tuple(replace(t, grace=grace_of(t.rule, t.unless, t.froms)) for t in triggers),
+    )
 
 
 def several(value: Any) -> list[Any]:
@@ -125,15 +170,17 @@ def several(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _froms(enter: Mapping[str, Any], stages: Sequence[str], place: int) -> frozenset[str]:
-    """By default the start and every stage above; `*` is the start and every other stage. Silences since the entry
-    have the start as well here: nobody enters it, so there it arms nothing."""
+def _froms(enter: Mapping[str, Any], stages: Sequence[str], goes_on: Sequence[str], place: int) -> frozenset[str]:
+    """By default the start and every stage above; `*` is the start and every other stage, of both those only in which
+    the journey `goes_on`. Silences since the entry have the start as well here: nobody enters it, so there it arms
+    nothing."""
+    again = frozenset({stages[place]} if "repeat" in enter else ())
     if "from" not in enter:
-        return frozenset({START, *stages[:place]})
+        return frozenset({START, *stages[:place]} & {START, *goes_on}) | again
     names = several(enter["from"])
     if names == ["*"]:
-        return frozenset({START, *stages} - {stages[place]})
-    return frozenset(START if name == "start" else name for name in names)
+        return frozenset({START, *goes_on} - {stages[place]}) | again
+    return frozenset(START if name == "start" else name for name in names) | again
 
 
 def _scope(signal: Mapping[str, Any]) -> frozenset[str] | None:
@@ -153,7 +200,30 @@ def _entry(rule: str, to: str, enter: Mapping[str, Any], froms: frozenset[str]) 
         froms=froms,
         count=enter.get("count", 1),
         within=duration(enter["within"]) if "within" in enter else None,
-        at_least=tuple((condition["count"], condition["gte"]) for condition in several(enter.get("if", ()))),
+        at_least=_at_least(enter),
+        again="repeat" in enter,
+    )
+
+
+def _at_least(rule: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    return tuple((condition["count"], condition["gte"]) for condition in several(rule.get("if", ())))
+
+
+def _trigger(name: str, signal: Mapping[str, Any]) -> Trigger:
+    unless = signal.get("unless", {})
+    times = unless if isinstance(unless, Mapping) else dict.fromkeys(several(unless))
+    once = signal.get("once")
+    return Trigger(
+        rule=name,
+        touches=frozenset(several(signal["when"])),
+        froms=frozenset(START if s == "start" else s for s in several(signal["in"])) if "in" in signal else None,
+        count=signal.get("count", 1),
+        within=duration(signal["within"]) if "within" in signal else None,
+        at_least=_at_least(signal),
+        unless={touch: None if time is None else duration(time) for touch, time in times.items()},
+        once=once if once is None or once.startswith("per_") else duration(once),
+        grace=0,
+        expires=duration(signal["expires"]) if "expires" in signal else None,
     )
 
 
@@ -166,7 +236,7 @@ def _silence(
         signal=signal,
         to=to,
         after=duration(fields["after"]),
-        since=frozenset(names) if kind == "last" else None,
+        since=frozenset(names) - {"or"} if kind == "last" else None,
         froms=froms,
         unless=frozenset(several(fields.get("unless", ()))),
         grace=0,
@@ -174,11 +244,13 @@ def _silence(
     )
 
 
-def _awaited(silence: Silence, entries: Iterable[Entry], rows: Iterable[Row]) -> set[str]:
-    """The channels that could still deliver what breaks the silence, starts it anew, or leads out of its stages."""
-    touches = silence.unless | (silence.since or frozenset())
+def _awaited(
+    named: Iterable[str], froms: frozenset[str] | None, entries: Iterable[Entry], rows: Iterable[Row]
+) -> set[str]:
+    """The channels that could still deliver one of the touches `named`, or one that leads out of the stages."""
+    touches = set(named)
     for entry in entries:
-        if ((silence.froms or frozenset()) & entry.froms) - {entry.to}:
+        if ((froms or frozenset()) & entry.froms) - (frozenset() if entry.again else {entry.to}):
             touches |= entry.touches
     if ANY in touches:
         return set(CHANNELS)

@@ -20,7 +20,7 @@ class Row:
 
 
 def read_touches(document: Mapping[str, Any]) -> list[Row]:
-    """The rows of a touch table in file order."""
+    """The rows of a touch table, or those that a journey brings along, in file order."""
     return [
         Row(
             name=name,
@@ -30,7 +30,7 @@ def read_touches(document: Mapping[str, Any]) -> list[Row]:
             actor=row.get("actor", "customer"),
             where={path: _list(values) for path, values in row.get("where", {}).items()},
         )
-        for name, row in document["touches"].items()
+        for name, row in document.get("touches", {}).items()
     ]
 
 

@@ -74,7 +74,8 @@ def read_models(
     rows = read_touches(read_file(_file(touches)))
     documents = [read_file(_file(name)) for name in journeys]
     found = [read_journey(document, rows, grace) for document in documents]
-    return rows, found, {document["journey"]: document["version"] for document in documents}
+    own = {row.name: row for document in documents for row in read_touches(document)}
+    return [*rows, *own.values()], found, {document["journey"]: document["version"] for document in documents}
 
 
 def _file(name: str) -> Path:

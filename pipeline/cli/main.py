@@ -25,13 +25,13 @@ COMMANDS = {
     "draw": Command("pipeline.cli.draw", "Draw a journey: picture, diagram, or its map as a page."),
     "ingest": Command("pipeline.cli.ingest", "Send the rows of files as raw events."),
     "lane": Command("pipeline.cli.lane", "Order a lane that waits for a person to go on."),
+    "lint": Command("pipeline.cli.lint", "Judge journeys and touch tables, as a linter judges code."),
     "run": Command("pipeline.cli.run", "Start all of it on this machine and watch simulated customers move."),
     "show": Command("pipeline.cli.show", "Show one customer: stages, touches, recent events, timers."),
     "status": Command("pipeline.cli.status", "Show every lane, and why it does not move if it does not."),
     "tail": Command("pipeline.cli.tail", "Show published stage changes, signals or dead letters."),
     "test": Command("pipeline.cli.test", "Play the cases of journeys and compare."),
     "topics": Command("pipeline.cli.topics", "Make the topics on Kafka, compare and list them."),
-    "touches": Command("pipeline.cli.touches", "Count what events are classified as, and what no row fits."),
     "worker": Command("pipeline.cli.worker", "Fold events and publish stage changes, until a signal."),
 }
 

@@ -30,6 +30,15 @@ cdef class Move:
 
 
 @cython.final
+cdef class Trigger:
+    cdef readonly str rule
+    cdef readonly Move move
+    cdef readonly tuple unless
+    cdef readonly int once
+    cdef readonly long long again
+
+
+@cython.final
 cdef class Row:
     cdef readonly tuple last
     cdef readonly tuple counts
@@ -37,6 +46,7 @@ cdef class Row:
     cdef readonly frozenset breaks
     cdef readonly dict moves
     cdef readonly dict starts
+    cdef readonly dict triggers
 
 
 cdef class Journey:

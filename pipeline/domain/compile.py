@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from pipeline.domain.extremes import FAR, NEVER
 from pipeline.domain.profile import track_of
-from pipeline.domain.spec import ANY, START, EntrySpec, JourneySpec, SilenceSpec
+from pipeline.domain.spec import ANY, START, EntrySpec, JourneySpec, SilenceSpec, TriggerSpec
 
 
 class Timer:
@@ -62,11 +62,27 @@ class Move:
         self.at_least = at_least
 
 
-class Row:
-    """All that one touch does: slots to bring up to date, rules whose silence it breaks, and by stage its moves and
-    the timers it starts."""
+class Trigger:
+    """A signal for one touch and one stage. `move` has its counts, `unless` (slot of a last time, ms: FAR for ever).
 
-    __slots__ = ("breaks", "counts", "last", "moves", "starts", "windows")
+    `once` is the slot of the time it was told last, -1 if it is told every time; not again within `again` ms of that.
+    """
+
+    __slots__ = ("again", "move", "once", "rule", "unless")
+
+    def __init__(self, move: Move, unless: tuple[tuple[int, int], ...], once: int, again: int) -> None:
+        self.rule = move.rule
+        self.move = move
+        self.unless = unless
+        self.once = once
+        self.again = again
+
+
+class Row:
+    """All that one touch does: slots to bring up to date, rules whose silence it breaks, and by stage its moves, the
+    timers it starts and, if it has any, the signals it fires."""
+
+    __slots__ = ("breaks", "counts", "last", "moves", "starts", "triggers", "windows")
 
     def __init__(
         self,
@@ -76,6 +92,7 @@ class Row:
         breaks: frozenset[str],
         moves: dict[str, tuple[Move, ...]],
         starts: dict[str, tuple[Timer, ...]],
+        triggers: dict[str, tuple[Trigger, ...]] | None,
     ) -> None:
         self.last = last
         self.counts = counts
@@ -83,6 +100,7 @@ class Row:
         self.breaks = breaks
         self.moves = moves
         self.starts = starts
+        self.triggers = triggers
 
 
 class Journey:
@@ -98,38 +116,69 @@ class Journey:
         self.fingerprint = spec.fingerprint
         self.stages = tuple(stage.id for stage in spec.stages)
         since_sets = [silence.since for silence in spec.silences if silence.since is not None]
-        last_sets = _distinct(since_sets + [silence.unless for silence in spec.silences if _looks_back(silence)])
-        counted = _distinct(touch for entry in spec.entries for touch, _ in entry.at_least)
-        windowed = [entry for entry in spec.entries if entry.count > 1]
+        looked_back = [silence.unless for silence in spec.silences if _looks_back(silence)]
+        looked_back += [(touch,) for trigger in spec.triggers for touch, _ in trigger.unless]
+        last_sets = _distinct(since_sets + looked_back)
+        counting: tuple[EntrySpec | TriggerSpec, ...] = (*spec.entries, *spec.triggers)
+        counted = _distinct(touch for rule in counting for touch, _ in rule.at_least)
+        windowed = [rule for rule in counting if rule.count > 1]
+        window_of = {rule.rule: slot for slot, rule in enumerate(windowed)}
+        told = [trigger for trigger in spec.triggers if trigger.once is not None]
+        told_of = {trigger.rule: len(windowed) + slot for slot, trigger in enumerate(told)}
         timers = _timers(spec.silences, last_sets)
+        timers += [_told(trigger, len(timers) + place) for place, trigger in enumerate(spec.triggers)]
         self.timers = {timer.rule: timer for timer in timers}
         self.on_entry = {
             stage: tuple(t for t in timers if t.scope is not None and stage in t.scope) for stage in self.stages
         }
-        self.since_entry = tuple(slot for slot, entry in enumerate(windowed) if entry.within_ms is None)
-        self.shape = repr((last_sets, counted, [(e.rule, e.count, e.within_ms is None) for e in windowed]))
+        self.since_entry = tuple(slot for slot, rule in enumerate(windowed) if rule.within_ms is None)
+        self.since_entry += tuple(told_of[trigger.rule] for trigger in told if trigger.once == "entry")
+        windows = [(rule.rule, rule.count, rule.within_ms is None) for rule in windowed]
+        windows += [(trigger.rule, 1, trigger.once == "entry") for trigger in told]
+        self.shape = repr((last_sets, counted, windows))
         self.start = track_of(
-            START, NEVER, FAR, (), (NEVER,) * len(last_sets), (0,) * len(counted), ((),) * len(windowed)
+            START, NEVER, FAR, (), (NEVER,) * len(last_sets), (0,) * len(counted), ((),) * len(windows)
         )
 
+        def move(rule: EntrySpec | TriggerSpec, to: str) -> Move:
+            within = FAR if rule.within_ms is None else rule.within_ms
+            at_least = tuple((counted.index(name), n) for name, n in rule.at_least)
+            return Move(rule.rule, to, rule.count, within, window_of.get(rule.rule, -1), at_least)
+
+        moves = [(entry, move(entry, entry.to)) for entry in spec.entries]
+        triggers = [
+            (
+                trigger,
+                Trigger(
+                    move(trigger, ""),
+                    tuple((last_sets.index((touch,)), FAR if ms is None else ms) for touch, ms in trigger.unless),
+                    told_of.get(trigger.rule, -1),
+                    trigger.once if isinstance(trigger.once, int) else FAR,
+                ),
+            )
+            for trigger in spec.triggers
+        ]
         silences = {silence.rule: silence for silence in spec.silences}
 
         def row(touch: str) -> Row | None:
             made = Row(
                 last=tuple(slot for slot, touches in enumerate(last_sets) if touch in touches or ANY in touches),
                 counts=tuple(slot for slot, counted_touch in enumerate(counted) if counted_touch == touch),
-                windows=tuple((slot, e.count - 1) for slot, e in enumerate(windowed) if touch in e.touches),
+                windows=tuple((slot, rule.count - 1) for slot, rule in enumerate(windowed) if touch in rule.touches),
                 breaks=frozenset(rule for rule, silence in silences.items() if _broken_by(silence, touch)),
-                moves=_moves(spec.entries, touch, (START, *self.stages), windowed, counted),
+                moves=_moves(moves, touch, (START, *self.stages)),
                 starts=_by_stage(
                     (START, *self.stages),
                     [t for t in timers if t.last >= 0 and _starts(silences[t.rule], touch)],
                 ),
+                triggers=_triggers(triggers, touch, (START, *self.stages)),
             )
-            idle = not (made.last or made.counts or made.windows or made.breaks or made.moves or made.starts)
+            does = (made.last, made.counts, made.windows, made.breaks, made.moves, made.starts, made.triggers)
+            idle = not any(does)
             return None if idle else made
 
-        named = {touch for entry in spec.entries for touch in entry.touches}
+        named = {touch for rule in counting for touch in rule.touches}
+        named |= {touch for trigger in spec.triggers for touch, _ in trigger.unless}
         named |= {touch for silence in spec.silences for touch in (*(silence.since or ()), *silence.unless)}
         named |= set(counted)
         self.rows: dict[str, Row | None] = {touch: row(touch) for touch in sorted(named - {ANY})}
@@ -189,26 +238,34 @@ def _by_stage(stages: tuple[str, ...], timers: list[Timer]) -> dict[str, tuple[T
     return {stage: found for stage, found in pending_in.items() if found}
 
 
-def _moves(
-    entries: tuple[EntrySpec, ...],
-    touch: str,
-    stages: tuple[str, ...],
-    windowed: list[EntrySpec],
-    counted: list[str],
-) -> dict[str, tuple[Move, ...]]:
-    moves = {
-        stage: tuple(
-            Move(
-                rule=entry.rule,
-                to=entry.to,
-                count=entry.count,
-                within=FAR if entry.within_ms is None else entry.within_ms,
-                window=windowed.index(entry) if entry.count > 1 else -1,
-                at_least=tuple((counted.index(name), n) for name, n in entry.at_least),
-            )
-            for entry in entries
-            if touch in entry.touches and stage in entry.froms and entry.to != stage
-        )
+def _told(trigger: TriggerSpec, order: int) -> Timer:
+    """What a signal that a touch has fired is while it waits: a timer that was due at once."""
+    return Timer(
+        rule=trigger.rule,
+        order=order,
+        to=None,
+        signal=trigger.rule,
+        after=0,
+        last=-1,
+        broken=-1,
+        scope=None,
+        grace=trigger.grace_ms,
+        expires=trigger.expires_ms,
+    )
+
+
+def _moves(moves: list[tuple[EntrySpec, Move]], touch: str, stages: tuple[str, ...]) -> dict[str, tuple[Move, ...]]:
+    fitting = [(entry, move) for entry, move in moves if touch in entry.touches]
+    by_stage = {
+        stage: tuple(move for entry, move in fitting if stage in entry.froms and (entry.to != stage or entry.repeat))
         for stage in stages
     }
-    return {stage: found for stage, found in moves.items() if found}
+    return {stage: found for stage, found in by_stage.items() if found}
+
+
+def _triggers(
+    triggers: list[tuple[TriggerSpec, Trigger]], touch: str, stages: tuple[str, ...]
+) -> dict[str, tuple[Trigger, ...]] | None:
+    fitting = [(spec, trigger) for spec, trigger in triggers if touch in spec.touches]
+    by_stage = {stage: tuple(t for spec, t in fitting if spec.froms is None or stage in spec.froms) for stage in stages}
+    return {stage: found for stage, found in by_stage.items() if found} or None

@@ -52,6 +52,8 @@ class EntrySpec:
     count: int
     within_ms: int | None
     at_least: tuple[tuple[str, int], ...]
+    repeat: bool = False
+    """Whether it also fits in the stage `to` itself, which it then enters once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,38 @@ class SilenceSpec:
     expires_ms: int | None
 
 
+Once = Literal["entry", "customer"] | int
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerSpec:
+    """A signal that a touch fires, at the time of the event, if the counts hold as with `EntrySpec`.
+
+    `froms` are the stages it fires in, as the stage is after the event; `None` means it does not look at the stage.
+    `unless` are (touch, ms): not if that touch was shown less than so long before; `None`: not if it ever was.
+    `once` says how often: once in an entry of a stage, once for a customer, or once in so many ms; `None`: every time.
+    It waits for the watermark to pass the event by `grace_ms`. It is of use for `expires_ms` from the event on.
+    """
+
+    rule: str
+    touches: tuple[str, ...]
+    froms: tuple[str, ...] | None
+    count: int
+    within_ms: int | None
+    at_least: tuple[tuple[str, int], ...]
+    unless: tuple[tuple[str, int | None], ...]
+    once: Once | None
+    grace_ms: int
+    expires_ms: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class StageSpec:
-    """A stage: its id and its label by language."""
+    """A stage: its id and its label by language. In a `terminal` one a journey may end."""
 
     id: str
     labels: tuple[tuple[str, str], ...]
+    terminal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +121,7 @@ class JourneySpec:
     silences: tuple[SilenceSpec, ...]
     fingerprint: str
     """SHA-256 (first 16 hex digits) of everything that decides, labels left out: the same rules have the same one."""
+    triggers: tuple[TriggerSpec, ...] = ()
+    """In file order, like the others."""
+    touches: tuple[TouchSpec, ...] = ()
+    """The rows that the journey brings along: asked after those that all journeys share."""

@@ -1,13 +1,13 @@
 # The C types of track.py.
 cimport cython
 
-from pipeline.domain.compile cimport Journey, Move, Row, Timer
+from pipeline.domain.compile cimport Journey, Move, Row, Timer, Trigger
 from pipeline.domain.extremes cimport FAR, NEVER
 from pipeline.domain.profile cimport Event, Track, track_of
 
 
 @cython.locals(at=cython.longlong, row=Row, pending=tuple, last=tuple, counts=tuple, windows=tuple, moves=tuple, move=Move,
-               begun=tuple, starts=tuple, made=Track, entered=Track, settle_at=cython.longlong, since=cython.longlong)
+               begun=tuple, starts=tuple, found=tuple, made=Track, entered=Track, settle_at=cython.longlong, since=cython.longlong)
 cpdef Track step(Journey journey, Track track, Event event, list entries)
 
 cpdef Track settle(Journey journey, Track track, long long before, list entries)
@@ -44,6 +44,12 @@ cdef Track _started(Journey journey, Track track, tuple starts, long long at)
 
 @cython.locals(kept=list, timer=Timer)
 cdef tuple _restarted(Journey journey, tuple pending, tuple starts, long long at)
+
+@cython.locals(trigger=Trigger, pending=list, told=list)
+cdef Track _triggered(Journey journey, Track track, tuple found, long long at, tuple windows, bint moved)
+
+@cython.locals(move=Move, time=tuple, last=cython.longlong, ms=cython.longlong, slot=cython.int)
+cdef bint _fires(Trigger trigger, Track track, long long at, tuple windows, bint moved)
 
 @cython.locals(timer=Timer)
 cdef bint _is_among(str rule, tuple timers)

@@ -1,6 +1,6 @@
 """One journey moved on by events: `step`, and what passing time makes of it: `project`. Pure; see docs/semantics.md."""
 
-from pipeline.domain.compile import Journey, Move, Row, Timer
+from pipeline.domain.compile import Journey, Move, Row, Timer, Trigger
 from pipeline.domain.extremes import FAR, NEVER
 from pipeline.domain.history import Entry
 from pipeline.domain.profile import Event, Pending, Track, track_of
@@ -33,7 +33,13 @@ def step(journey: Journey, track: Track, event: Event, entries: list[Entry]) -> 
                     entered = enter(journey, made, move.to, at)
                     entries.append(Entry(at, move.rule, move.to, event.id, event.type, event.channel, NEVER))
                     begun: tuple[Timer, ...] | None = row.starts.get(move.to)
-                    return entered if begun is None else _started(journey, entered, begun, at)
+                    if begun is not None:
+                        entered = _started(journey, entered, begun, at)
+                    if row.triggers is not None:
+                        found: tuple[Trigger, ...] | None = row.triggers.get(move.to)
+                        if found is not None:
+                            return _triggered(journey, entered, found, at, track.windows, True)
+                    return entered
     if row.windows:
         windows = _windows(windows, row.windows, at)
     if row.starts:
@@ -41,7 +47,12 @@ def step(journey: Journey, track: Track, event: Event, entries: list[Entry]) -> 
         if starts is not None:
             pending = _restarted(journey, pending, starts, at)
     settle_at = track.settle_at if pending is track.pending else first_stage_timer(journey, pending)
-    return track_of(stage, since, settle_at, pending, last, counts, windows)
+    made = track_of(stage, since, settle_at, pending, last, counts, windows)
+    if row.triggers is not None:
+        found = row.triggers.get(stage)
+        if found is not None:
+            return _triggered(journey, made, found, at, track.windows, False)
+    return made
 
 
 def settle(journey: Journey, track: Track, before: int, entries: list[Entry]) -> Track:
@@ -211,6 +222,46 @@ def _restarted(
     kept = [one for one in pending if one[0] < at or not _is_among(one[1], starts)]
     kept += [(at + timer.after, timer.rule, at) for timer in starts]
     return arrange(journey, kept)
+
+
+def _triggered(
+    journey: Journey,
+    track: Track,
+    found: tuple[Trigger, ...],
+    at: int,
+    windows: tuple[tuple[int, ...], ...],
+    moved: bool,
+) -> Track:
+    """The track with the signals that this event fires; `windows` do not have it yet, all else does.
+
+    Of two events of one millisecond a rule is told once.
+    """
+    pending, told = list(track.pending), list(track.windows)
+    for trigger in found:
+        if _fires(trigger, track, at, windows, moved) and (at, trigger.rule, at) not in pending:
+            pending.append((at, trigger.rule, at))
+            if trigger.once >= 0:
+                told[trigger.once] = (at,)
+    if len(pending) == len(track.pending):
+        return track
+    arranged = arrange(journey, pending)
+    return track_of(track.stage, track.since, track.settle_at, arranged, track.last, track.counts, tuple(told))
+
+
+def _fires(trigger: Trigger, track: Track, at: int, windows: tuple[tuple[int, ...], ...], moved: bool) -> bool:
+    move = trigger.move
+    if moved and move.count > 1 and move.within == FAR:
+        return False  # it counts from the entry on, and the event that entered is not one of those
+    if not fits(move, at, track.counts, windows):
+        return False
+    for slot, ms in trigger.unless:
+        last = track.last[slot]
+        if last != NEVER and at - last < ms:
+            return False
+    if trigger.once < 0:
+        return True
+    time = track.windows[trigger.once]
+    return not time or at - time[0] >= trigger.again
 
 
 def _is_among(rule: str, timers: tuple[Timer, ...]) -> bool:

@@ -92,6 +92,8 @@ def touch_rule(dice: Dice, others: Sequence[str]) -> dict[str, Any]:
             rule["within"] = dice.duration(30)
     if dice.once_in(6):
         rule["if"] = {"count": dice.one(ACTS), "gte": 1 + dice.below(3)}
+    if dice.once_in(6):
+        rule["repeat"] = "count"
     return rule
 
 
@@ -105,8 +107,31 @@ def silent_rule(dice: Dice, before: Sequence[str]) -> dict[str, Any]:
     return rule
 
 
+def signal_by_a_touch(dice: Dice, stages: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {"when": dice.some(ACTS)}
+    if dice.once_in(2):
+        found["count"] = 2 + dice.below(2)
+        if dice.once_in(2):
+            found["within"] = dice.duration(30)
+    if dice.once_in(4):
+        found["if"] = {"count": dice.one(ACTS), "gte": 1 + dice.below(3)}
+    if dice.once_in(2):
+        found["in"] = dice.some(("start", *stages), 3)
+    if dice.once_in(2):
+        names = [touch for touch in dice.some(ACTS) if touch not in found["when"]]
+        unless = {touch: dice.duration(20) for touch in names} if dice.once_in(2) else names
+        found |= {"unless": unless} if unless else {}
+    if dice.once_in(2):
+        found["once"] = dice.one(("per_entry", "per_customer", "5ms", "20ms"))
+    return found
+
+
 def signal(dice: Dice, stages: Sequence[str]) -> dict[str, Any]:
-    since = dice.one(("entered", f"entered {stages[-1]}", "last any", *(f"last {touch}" for touch in ACTS)))
+    if dice.once_in(3):
+        return signal_by_a_touch(dice, stages)
+    since = dice.one(
+        ("entered", f"entered {stages[-1]}", "last any", "last looked or carted", *(f"last {touch}" for touch in ACTS))
+    )
     found: dict[str, Any] = {"after": dice.duration(20), "since": since, "unless": dice.some(ACTS)}
     if since == "entered":
         found["in"] = dice.some(stages, 3)
@@ -138,6 +163,13 @@ def journey(dice: Dice, name: str) -> Raw:
     for row in rows:
         if dice.once_in(5) and _can_be_left(row["id"], rows):
             row["stalled"] = dice.duration(20)
+    if dice.once_in(4):
+        # An outcome: a stage of its own, so that all others can still be entered as they were.
+        one = dice.one(rows)
+        one["outcome"] = {"ended": dice.some(ACTS)}
+        rows.append({"id": "ended", "labels": LABELS, "terminal": True})
+        if dice.once_in(2):
+            rows[0]["enter"].append({"from": "ended", "when": dice.some(ACTS), "back": True})
     turn = dice.below(len(rows))
     return {
         "journey": name,

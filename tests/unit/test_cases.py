@@ -16,7 +16,7 @@ from tests.property.two_folds import Models, TwoFolds, read_models
 
 FILES = read_cases()
 CASES = [pytest.param(case, id=f"{file.name}: {case.name}") for file in FILES for case in file.cases]
-RULES = 19
+RULES = 21
 
 
 def entry(identifier: str) -> str:

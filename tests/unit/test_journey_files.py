@@ -26,7 +26,7 @@ def journey(folder: Path, *more: str, signals: str = "", clock_is_event: bool = 
     stages = "".join(f"  - {{{L}, {stage}}}\n" for stage in ("id: awareness, enter: {when: saw}", *more))
     path = folder / "journey.yaml"
     path.write_text(f"journey: some\nversion: 3\nstages:\n{stages}signals: {{{signals}}}\n", encoding="utf-8")
-    return load_journey(path, TOUCHES, GRACE, clock_is_event)
+    return load_journey(path, TOUCHES, GRACE, clock_is_event, odd=True)
 
 
 def entry(rule: str, to: str, touches: tuple[str, ...], froms: tuple[str, ...]) -> EntrySpec:
@@ -215,7 +215,7 @@ version: 1
 stages:
   - {{id: awareness, {L}, enter: {{when: saw}}}}
   - {{id: decision, {L}, enter: {{when: [cart, viewed]}}, stalled: 14d}}
-  - {{id: customer, {L}, enter: {{from: decision, when: ordered}}}}
+  - {{id: customer, {L}, enter: {{from: decision, when: ordered}}, terminal: true}}
 signals:
   reminder: {{after: 1h, since: last cart, unless: [ordered], expires: 24h, wait_for: web}}
 """
@@ -481,7 +481,7 @@ def test_the_page_says_what_is_so(
     whole = next(found for of, found, _ in EXAMPLES if of == "journey")
     stages = whole[: whole.index("signals:")]
     Path("touches.yaml").write_text(text if kind == "touches" else table, encoding="utf-8")
-    example = f"  - id: example\n    {L}\n" + indent(text, "    ")
+    example = f"  - id: example\n    {L}\n    terminal: true\n" + indent(text, "    ")
     Path("journey.yaml").write_text(
         {"touches": whole, "journey": text, "rule": stages + example, "signals": stages + text}[kind], encoding="utf-8"
     )

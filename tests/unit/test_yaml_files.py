@@ -34,8 +34,8 @@ def test_refuses_what_is_no_plain_yaml(path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("no", "no"),
-        ("[yes, on, off, y]", ("yes", "on", "off", "y")),
+        ("'no'", "no"),
+        ("['yes', \"on\", 'off', y]", ("yes", "on", "off", "y")),
         ("[true, False, ~, null]", (True, False, None, None)),
         ("[5, -3, 1_000, 0x1f, 0o17, 010]", (5, -3, 1000, 31, 15, 10)),
         ("[1.5, 1e3, -.5]", (1.5, 1000.0, -0.5)),

@@ -23,7 +23,7 @@ def drawn(settings: Settings, path: Path, form: Format, language: str) -> str:
     """The journey in `path` as text in this form; UserError on a mistake in it, or if what draws is not installed."""
     touches = load_touches(find_touches(settings.touches))
     spec = load_journey(path, touches, settings.grace, settings.clock == "event")
-    chart = chart_of(spec, compile_journey(spec, TouchTable(touches).company))
+    chart = chart_of(spec, compile_journey(spec, TouchTable((*touches, *spec.touches)).company))
     if form == "svg":
         return svg(chart, language)
     if form == "mermaid":
