@@ -32,6 +32,7 @@ COMMANDS = {
     "tail": Command("pipeline.cli.tail", "Show published stage changes, signals or dead letters."),
     "test": Command("pipeline.cli.test", "Play the cases of journeys and compare."),
     "topics": Command("pipeline.cli.topics", "Make the topics on Kafka, compare and list them."),
+    "touches": Command("pipeline.cli.touches", "Count what events are classified as, and what no row fits."),
     "worker": Command("pipeline.cli.worker", "Fold events and publish stage changes, until a signal."),
 }
 

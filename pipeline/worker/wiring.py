@@ -48,12 +48,17 @@ QUEUED_BATCHES = 4
 LEAST_QUEUED = 1_000
 
 
-def lane_settings(settings: Settings, owner: str) -> LaneSettings:
-    """The settings as the lanes take them."""
-    sources = [
+def raw_sources(settings: Settings) -> list[Source]:
+    """The topics of raw events."""
+    return [
         Source(settings.topic(item.topic), "raw", item.channel, item.channel_field or "channel")
         for item in settings.inputs
     ]
+
+
+def lane_settings(settings: Settings, owner: str) -> LaneSettings:
+    """The settings as the lanes take them."""
+    sources = raw_sources(settings)
     sources.append(Source(settings.topic("journey.events"), "events"))
     sources.append(Source(settings.topic("journey.commands"), "commands"))
     breaker = settings.breaker
