@@ -98,7 +98,9 @@ def test_versions_have_no_gaps() -> None:
 
 
 def test_every_schema_is_on_a_topic_and_every_topic_has_its_schemas() -> None:
-    assert {name for file in topic_files() for name in file.schemas} == {reference(path) for path in SCHEMAS}
+    of_files = {"journey/v1"}
+    on_topics = {name for file in topic_files() for name in file.schemas}
+    assert on_topics | of_files == {reference(path) for path in SCHEMAS}
 
 
 def test_nothing_else_lies_among_the_schemas() -> None:
