@@ -19,7 +19,7 @@ from pipeline.application.breaker import BreakerGauge
 from pipeline.application.control import find_order
 from pipeline.application.failpoints import Failpoint
 from pipeline.application.hold import Hold, Tripped
-from pipeline.application.lane_record import Breaker, LaneRecord, Skip, first_lane_record
+from pipeline.application.lane_record import PROFILES, Breaker, LaneRecord, Skip, first_lane_record
 from pipeline.application.merge import Merge
 from pipeline.application.models import marks, refuse
 from pipeline.application.ports import (
@@ -256,6 +256,12 @@ class Lane:
             raise Refused(
                 f"lane {self._partition} was begun with {record.partitions} partitions, the settings say "
                 f"{settings.partitions}: another number is another app_id and a replay of the input"
+            )
+        if record.profiles != PROFILES:
+            raise Refused(
+                f"lane {self._partition} was written by another version of this program: its profiles are of format "
+                f"{record.profiles}, and {PROFILES} is what this one knows. Use another app_id, which replays the "
+                "input; `make reset` empties the local Kafka and Redis"
             )
         refused = refuse(record.models, self._models)
         if refused is not None:

@@ -7,6 +7,8 @@ from pipeline.domain.event import CHANNELS
 KEY = b"@lane"
 POSITION = b"@pos"
 UNKNOWN_CHANNEL = "unknown"
+PROFILES = 2
+"""The format of profiles that this program reads and writes (pipeline.domain.encoding)."""
 OUTCOMES = ("read", "folded", "duplicate", "routed", "late", "dead")
 
 
@@ -68,15 +70,16 @@ class Skip(msgspec.Struct, frozen=True):
 class LaneRecord(msgspec.Struct):
     """Everything of a lane that is not in a profile. Offsets are the next to read; times ms.
 
-    `emitted`: counts by journey and kind. `dead`: dead letters by reason. `stages`: customers by journey and stage.
-    `control`: the offset behind the newest resume or skip that was obeyed while the lane stood. `punctuation`: by
-    topic, the event time up to which everything is sent (with `clock: event`). `parked_by`: the customers whose timers
-    are parked now, each with the code and rules that raised.
+    `profiles`: the format of the profiles beside it. `emitted`: counts by journey and kind. `dead`: dead letters by
+    reason. `stages`: customers by journey and stage. `control`: the offset behind the newest resume or skip that was
+    obeyed while the lane stood. `punctuation`: by topic, the event time up to which everything is sent (with
+    `clock: event`). `parked_by`: the customers whose timers are parked now, each with the code and rules that raised.
     """
 
     application: str
     partitions: int
     v: int = 1
+    profiles: int = 1
     next: dict[str, int] = {}
     watermark: int | None = None
     totals: dict[str, Tally] = {}
@@ -119,6 +122,6 @@ def copy_lane(record: LaneRecord) -> LaneRecord:
 
 def first_lane_record(application: str, partitions: int) -> LaneRecord:
     """Of a lane that has never committed anything."""
-    record = LaneRecord(application, partitions)
+    record = LaneRecord(application, partitions, profiles=PROFILES)
     record.totals = {channel: Tally() for channel in (*CHANNELS, UNKNOWN_CHANNEL)}
     return record

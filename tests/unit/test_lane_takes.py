@@ -436,6 +436,19 @@ async def test_another_number_of_partitions_is_refused(workers: Workers) -> None
     assert f"lane {HOME} was begun with 2 partitions, the settings say 4" in str(found)
 
 
+async def test_profiles_of_another_format_are_refused(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    workers.run()
+    workers.send("anna", "page_viewed", START)
+    await workers.settle()
+    await workers.kill()
+    workers.start(journey())
+    monkeypatch.setattr("pipeline.application.lane.PROFILES", 3)
+    workers.run(2)
+    found = await end_of(workers, HOME)
+    assert isinstance(found, Refused)
+    assert "its profiles are of format 2, and 3 is what this one knows" in str(found)
+
+
 @pytest.mark.parametrize("left_out", [False, True])
 async def test_a_changed_journey_without_another_version_is_refused(workers: Workers, left_out: bool) -> None:
     workers.run()
