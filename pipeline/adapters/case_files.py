@@ -178,8 +178,11 @@ def _named(stage: str) -> str:
 
 def _problems(document: Document, file: CaseFile, journey: JourneySpec) -> Iterator[Problem]:
     stages = (*(stage.id for stage in journey.stages), _START_WORD)
-    signals = tuple(dict.fromkeys(s.rule.partition(":")[0] for s in journey.silences if s.to is None))
-    rules = (*(entry.rule for entry in journey.entries), *(silence.rule for silence in journey.silences))
+    triggers = tuple(trigger.rule for trigger in journey.triggers)
+    silent = (silence.rule.partition(":")[0] for silence in journey.silences if silence.to is None)
+    signals = tuple(dict.fromkeys((*silent, *triggers)))
+    moving = (*(entry.rule for entry in journey.entries), *(silence.rule for silence in journey.silences))
+    rules = (*moving, *triggers)
     for place, section in enumerate(file.cases):
         ids = tuple(event.id or f"event {number + 1}" for number, event in enumerate(section.given))
         for number, one in enumerate(section.expect):

@@ -1,22 +1,23 @@
 """A journey as a graph, taken from its compiled table: stages, the rules between them, the signals they fire."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.domain.compile import Journey
+from pipeline.domain.compile import Journey, Move, Trigger
 from pipeline.domain.duration import format_duration
-from pipeline.domain.spec import ANY, START, EntrySpec, JourneySpec, SilenceSpec
+from pipeline.domain.spec import ANY, START, EntrySpec, JourneySpec, SilenceSpec, TriggerSpec
 
 RuleKind = Literal["touch", "silence"]
 
 
 @dataclass(frozen=True, slots=True)
 class ChartStage:
-    """A stage and its label by language."""
+    """A stage and its label by language; in a `terminal` one the journey may end."""
 
     id: str
     labels: Mapping[str, str]
+    terminal: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +59,15 @@ class Chart:
 def chart_of(spec: JourneySpec, journey: Journey) -> Chart:
     """`journey` is `spec` compiled: it says what leads where, the spec how the author put the conditions."""
     places = {stage: place for place, stage in enumerate((START, *journey.stages))}
-    rules = [*_entries(spec, journey, places), *_silences(spec, journey, places)]
-    stages = tuple(ChartStage(stage.id, dict(stage.labels)) for stage in spec.stages)
+    rules = [*_entries(spec, journey, places), *_silences(spec, journey, places), *_triggers(spec, journey, places)]
+    stages = tuple(ChartStage(stage.id, dict(stage.labels), stage.terminal) for stage in spec.stages)
     return Chart(
         spec.name, spec.version, stages, tuple(sorted(rules, key=lambda rule: places.get(rule.to, len(places))))
     )
 
 
 def _entries(spec: JourneySpec, journey: Journey, places: Mapping[str, int]) -> Iterable[ChartRule]:
-    touches: dict[str, list[str]] = {}
-    froms: dict[str, set[str]] = {}
-    for touch, row in journey.rows.items():
-        for stage, moves in row.moves.items() if row else ():
-            for move in moves:
-                touches.setdefault(move.rule, [])
-                if touch not in touches[move.rule]:
-                    touches[move.rule].append(touch)
-                froms.setdefault(move.rule, set()).add(stage)
+    touches, froms = _where((touch, row.moves) for touch, row in journey.rows.items() if row)
     for entry in spec.entries:
         if entry.rule in touches:
             leads_from = tuple(sorted(froms[entry.rule], key=places.__getitem__))
@@ -90,7 +83,49 @@ def _entries(spec: JourneySpec, journey: Journey, places: Mapping[str, int]) -> 
             )
 
 
-def _conditions(entry: EntrySpec) -> tuple[str, ...]:
+def _triggers(spec: JourneySpec, journey: Journey, places: Mapping[str, int]) -> Iterable[ChartRule]:
+    touches, froms = _where((touch, row.triggers) for touch, row in journey.rows.items() if row and row.triggers)
+    for trigger in spec.triggers:
+        if trigger.rule in touches:
+            told_in = () if trigger.froms is None else froms[trigger.rule]
+            yield ChartRule(
+                rule=trigger.rule,
+                kind="touch",
+                froms=tuple(sorted(told_in, key=places.__getitem__)),
+                to="",
+                signal=trigger.rule,
+                when=tuple(touch for touch in trigger.touches if touch in touches[trigger.rule]),
+                but=(*_conditions(trigger), *_forbidden(trigger)),
+                back=False,
+            )
+
+
+def _where(
+    rows: Iterable[tuple[str, Mapping[str, Sequence[Move] | Sequence[Trigger]]]],
+) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+    """By rule: the touches that it acts on, and the stages in which."""
+    touches: dict[str, set[str]] = {}
+    stages: dict[str, set[str]] = {}
+    for touch, by_stage in rows:
+        for stage, rules in by_stage.items():
+            for one in rules:
+                touches.setdefault(one.rule, set()).add(touch)
+                stages.setdefault(one.rule, set()).add(stage)
+    return touches, stages
+
+
+def _forbidden(trigger: TriggerSpec) -> Iterable[str]:
+    if trigger.unless:
+        names = (name if ms is None else f"{name} in {format_duration(ms)}" for name, ms in trigger.unless)
+        yield f"unless {' or '.join(names)}"
+    if trigger.once is not None:
+        per = trigger.once
+        yield f"once {f'in {format_duration(per)}' if isinstance(per, int) else f'per {per}'}"
+    if trigger.froms is None:
+        yield "in every stage"
+
+
+def _conditions(entry: EntrySpec | TriggerSpec) -> tuple[str, ...]:
     found = []
     if entry.count > 1:
         window = "in this stage" if entry.within_ms is None else f"within {format_duration(entry.within_ms)}"

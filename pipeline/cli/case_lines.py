@@ -78,6 +78,8 @@ def _happened(happened: Happened) -> Text:
         text = Text.assemble(stage(happened.came_from), " → ", stage(happened.stage))
     if happened.cause:
         why = f"by {happened.cause}"
+    elif happened.since == happened.at:
+        why = "at once"
     else:
         why = f"after {format_duration(happened.at - happened.since)} of silence since {when(happened.since)}"
     text.append(f"  {why}, rule {happened.rule}", "dim")

@@ -185,6 +185,15 @@ def without_a_rule(spec: JourneySpec) -> Iterator[tuple[str, JourneySpec]]:
             if weak != entry:
                 entries = tuple(weak if one is entry else one for one in spec.entries)
                 yield f"`{key}` of {entry.rule}", replace(spec, entries=entries)
+    for trigger in spec.triggers:
+        yield trigger.rule, replace(spec, triggers=tuple(one for one in spec.triggers if one is not trigger))
+        looser = {"count": replace(trigger, count=1), "within": replace(trigger, within_ms=None)}
+        looser |= {"if": replace(trigger, at_least=()), "unless": replace(trigger, unless=())}
+        looser |= {"once": replace(trigger, once=None), "in": replace(trigger, froms=None)}
+        for key, loose in looser.items():
+            if loose != trigger:
+                triggers = tuple(loose if one is trigger else one for one in spec.triggers)
+                yield f"`{key}` of {trigger.rule}", replace(spec, triggers=triggers)
     for silence in spec.silences:
         rest = tuple(one for one in spec.silences if one is not silence)
         yield silence.rule, replace(spec, silences=rest)

@@ -39,6 +39,7 @@ def spec_and_chart(name: str) -> tuple[JourneySpec, Chart]:
 def test_a_chart_has_every_rule_once(name: str) -> None:
     spec, chart = spec_and_chart(name)
     written = [*(entry.rule for entry in spec.entries), *(silence.rule for silence in spec.silences)]
+    written += [trigger.rule for trigger in spec.triggers]
     assert sorted(rule.rule for rule in chart.rules) == sorted(written)
     entries = {entry.rule: entry for entry in spec.entries}
     for rule in chart.rules:
@@ -60,12 +61,21 @@ def test_a_chart_says_what_a_rule_asks() -> None:
         ("3 times within 7d",),
         back=False,
     )
-    assert rules["retention"].froms == ("", "awareness", "consideration", "purchase")
-    assert (rules["retention/2"].froms, rules["retention/2"].back) == (("lapsed",), True)
+    assert rules["retention"].froms == ("", "awareness", "consideration", "purchase", "retention")
+    assert (rules["retention/3"].froms, rules["retention/3"].back) == (("lapsed",), True)
+    assert (rules["purchase/lost"].froms, rules["purchase/lost"].to) == (("purchase",), "lost")
+    assert [stage.id for stage in chart.stages if stage.terminal] == ["lost"]
+    assert (rules["upsell_ready"].when, rules["upsell_ready"].froms) == (("ordered",), ())
+    assert rules["upsell_ready"].but == (
+        "2 times within 90d",
+        "unless complained in 30d",
+        "once in 90d",
+        "in every stage",
+    )
     assert rules["advocacy"].but == ("if ordered ≥ 2",)
     assert (rules["lapsed"].when, rules["lapsed"].kind) == (("90d since the last ordered",), "silence")
     assert (rules["stalled:purchase"].signal, rules["stalled:purchase"].froms) == ("stalled", ("purchase",))
-    assert rules["cart_abandoned"].but == ("unless ordered", "in every stage")
+    assert rules["cart_abandoned"].but == ("unless ordered or chose_rival", "in every stage")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -96,7 +106,10 @@ def test_a_picture_can_be_read(name: str, language: str) -> None:
 def test_what_people_write_cannot_break_a_picture() -> None:
     bad = '<script>"&'
     chart = Chart(
-        "some", 1, (ChartStage("one", {"en": bad}),), (ChartRule("one", "touch", ("",), "one", "", ("a",), (), False),)
+        "some",
+        1,
+        (ChartStage("one", {"en": bad}, False),),
+        (ChartRule("one", "touch", ("",), "one", "", ("a",), (), False),),
     )
     root = ET.fromstring(svg(chart, "en"))
     assert bad in ["".join(text.itertext()) for text in root.iter(f"{SVG}text")]

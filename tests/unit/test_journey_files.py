@@ -343,9 +343,11 @@ def test_a_built_in_journey_is_called_like_its_file(path: Path) -> None:
     ("stage", "touch", "rule"),
     [
         *((stage, "ordered", "retention") for stage in (START, "awareness", "consideration", "purchase")),
-        ("retention", "ordered", None),
+        ("retention", "ordered", "retention"),
+        ("purchase", "chose_rival", "purchase/lost"),
+        ("lost", "ordered", "retention/2"),
         ("advocacy", "ordered", None),
-        ("lapsed", "ordered", "retention/2"),
+        ("lapsed", "ordered", "retention/3"),
         ("lapsed", "saw_content", None),
         (START, "saw_content", "awareness"),
         (START, "compared", "consideration"),
@@ -371,8 +373,12 @@ def test_five_stages_count_and_fall_silent() -> None:
         SilenceSpec("stalled:consideration", None, 14 * DAY, None, ("consideration",), (), DAY, None),
         SilenceSpec("stalled:purchase", None, 7 * DAY, None, ("purchase",), (), DAY, None),
         SilenceSpec("lapsed", "lapsed", 90 * DAY, ("ordered",), ("retention", "advocacy"), (), DAY, None),
-        SilenceSpec("cart_abandoned", None, 3_600_000, ("cart",), None, ("ordered",), 300_000, DAY),
+        SilenceSpec("cart_abandoned", None, 3_600_000, ("cart",), None, ("ordered", "chose_rival"), 300_000, DAY),
+        SilenceSpec("churn_risk", None, 45 * DAY, ("ordered",), ("retention",), ("redeemed_coupon",), DAY, None),
+        SilenceSpec("referral_due", None, 14 * DAY, None, ("advocacy",), ("referred", "joined_loyalty"), DAY, None),
     )
+    (upsell,) = spec.triggers
+    assert (upsell.rule, upsell.count, upsell.within_ms, upsell.once) == ("upsell_ready", 2, 90 * DAY, 90 * DAY)
     assert [dict(stage.labels)["fa"] for stage in spec.stages[:5]] == ["آگاهی", "ملاحظه", "خرید", "نگهداری", "حمایت"]
 
 

@@ -8,6 +8,7 @@ from pipeline.domain.spec import START
 
 _CLASSES: Final = (
     "classDef stage fill:#e8f0fe,stroke:#3b66c4,color:#14213d,stroke-width:2px",
+    "classDef terminal fill:#eef0f4,stroke:#5b6c8f,color:#14213d,stroke-width:4px",
     "classDef touch fill:#ffffff,stroke:#9aa7bd,color:#333333",
     "classDef silence fill:#fff6e0,stroke:#d99a2b,color:#5c4300",
     "classDef signal fill:#fdeaea,stroke:#c93c3c,color:#7a1717",
@@ -23,7 +24,8 @@ def _lines(chart: Chart, language: str) -> Iterator[str]:
     yield "start(( ))"
     ids = {START: "start"} | {stage.id: f"stage{place}" for place, stage in enumerate(chart.stages)}
     for stage in chart.stages:
-        yield f"{ids[stage.id]}[{_text((stage.labels.get(language, stage.id), stage.id))}]:::stage"
+        name = _text((stage.labels.get(language, stage.id), stage.id))
+        yield f"{ids[stage.id]}[{name}]:::{'terminal' if stage.terminal else 'stage'}"
     for number, rule in enumerate(chart.rules):
         name = f"rule{number}"
         if rule.signal:

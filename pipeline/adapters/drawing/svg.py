@@ -25,6 +25,7 @@ text {{ font-family: {_FONTS}; font-size: 12px; fill: #2b3547; text-anchor: midd
 .title {{ font-size: 17px; font-weight: 600; text-anchor: start }}
 .version {{ font-size: 12px; font-weight: 400; fill: #68748a }}
 .stage rect {{ fill: #e8f0fe; stroke: #3b66c4; stroke-width: 1.6 }}
+.terminal rect {{ fill: #eef0f4; stroke: #5b6c8f; stroke-width: 4 }}
 .stage .label {{ font-size: 16px; font-weight: 600; fill: #14213d }}
 .stage .id {{ font-size: 11px; fill: #5b6c8f }}
 .touch rect {{ fill: #fff; stroke: #9aa7bd }}
@@ -127,7 +128,8 @@ def _lines(chart: Chart, placed: dict[str, _Card]) -> tuple[list[Line], list[str
         rule = card.rule
         for stage in rule.froms:
             back = not rule.signal and places[stage] > places[rule.to]
-            lines.append(Line(_node(stage), name, upwards=back, weight=3 if stage == rule.froms[-1] else 1))
+            again = stage == rule.to
+            lines.append(Line(_node(stage), name, upwards=back or again, weight=3 if stage == rule.froms[-1] else 1))
             classes.append("tells" if rule.signal else "back" if back else "")
         if not rule.signal:
             back = all(places[stage] > places[rule.to] for stage in rule.froms)
@@ -153,8 +155,10 @@ def _stage(stage: ChartStage, language: str, centre: Point) -> str:
     width = _stage_width(stage, language)
     x, y = centre
     direction = ' direction="rtl"' if language in RIGHT_TO_LEFT else ""
+    kind = "stage terminal" if stage.terminal else "stage"
+    box = f'x="{x - width / 2:.0f}" y="{y - 26:.0f}" width="{width:.0f}" height="52" rx="12"'
     return (
-        f'<g class="stage"><rect x="{x - width / 2:.0f}" y="{y - 26:.0f}" width="{width:.0f}" height="52" rx="12"/>'
+        f'<g class="{kind}"><rect {box}/>'
         f'<text class="label" x="{x:.0f}" y="{y - 1:.0f}" xml:lang="{language}"{direction}>'
         f"{escape(_label(stage, language))}</text>"
         f'<text class="id" x="{x:.0f}" y="{y + 16:.0f}">{escape(stage.id)}</text></g>'
