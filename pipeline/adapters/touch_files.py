@@ -8,7 +8,7 @@ from pydantic import Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from pipeline.adapters.yaml_documents import Document, Problem, read, refuse
-from pipeline.adapters.yaml_files import LONE_OR_MANY, NOT_EMPTY, Section, check, closed_set, matching
+from pipeline.adapters.yaml_files import LONE_OR_MANY, NOT_EMPTY, Section, check, closed_set, matching, one_of
 from pipeline.domain.event import CHANNELS
 from pipeline.domain.spec import ANY, Actor, Condition, Scalar, TouchSpec
 from pipeline.domain.touches import COMPANY_ACT, UNCLASSIFIED
@@ -57,8 +57,9 @@ class TouchRow(Section):
 
 
 class TouchFile(Section):
-    """The file."""
+    """The file. `properties`: those that events have; a condition on another is a slip. Without, any may be named."""
 
+    properties: Annotated[tuple[PropertyPath, ...], LONE_OR_MANY, NOT_EMPTY] | None = None
     touches: dict[Identifier, TouchRow]
 
 
@@ -71,8 +72,16 @@ def read_touches(document: Document) -> tuple[TouchSpec, ...]:
     """As `load_touches`, of a document."""
     file = check(document, TouchFile)
     rows = tuple(row.spec(name) for name, row in file.touches.items())
-    refuse(wrong_rows(document, (), rows))
+    refuse([*wrong_rows(document, (), rows), *_unknown_properties(document, file)])
     return rows
+
+
+def _unknown_properties(document: Document, file: TouchFile) -> Iterator[Problem]:
+    for name, row in file.touches.items() if file.properties is not None else ():
+        for path in row.where:
+            if file.properties is not None and path not in file.properties:
+                loc = ("touches", name, "where", path)
+                yield document.problem(loc, *one_of("property", path, file.properties), at_key=True)
 
 
 def wrong_rows(document: Document, shared: Sequence[TouchSpec], rows: Sequence[TouchSpec]) -> Iterator[Problem]:

@@ -24,6 +24,9 @@ def lint(
             metavar="FILE|REVISION", help="What the rules were before, an older file or a revision [default: HEAD]."
         ),
     ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The settings, for the graces of the channels [default: none].")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs.")] = False,
     format_: Annotated[
         Literal["text", "github", "sarif"], typer.Option("--format", help="How findings are written, for CI.")
@@ -34,10 +37,12 @@ def lint(
     from pipeline.adapters.journey_lint import Linter, journey_files
     from pipeline.adapters.lint_formats import as_github, as_sarif
     from pipeline.adapters.lint_formats import as_json as to_json
-    from pipeline.config import GRACE
+    from pipeline.config import GRACE, load
 
+    settings = load(config) if config is not None else None
+    waits = GRACE if settings is None else dict.fromkeys(GRACE, 0) if settings.clock == "event" else settings.grace
     files = journey_files(paths or [MODELS])
-    linter = Linter(GRACE, touches, against)
+    linter = Linter(waits, touches, against)
     linter.judge(files)
     findings = linter.findings
     errors = sum(finding.level == "error" for finding in findings)

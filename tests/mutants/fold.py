@@ -431,5 +431,82 @@ def around_publish(patch: pytest.MonkeyPatch, spoil: Callable[[list[Any]], list[
     patch.setattr(folding, "_publish", publish)
 
 
+def around_fires(patch: pytest.MonkeyPatch, spoil: Callable[[Any, list[Any]], bool]) -> None:
+    """`spoil` is asked instead of whether a touch fires a signal; it gets the answer's function and arguments."""
+    original = tracking._fires
+    patch.setattr(tracking, "_fires", lambda *arguments: spoil(original, list(arguments)))
+
+
+def _trigger(trigger: compiling.Trigger, **fields: Any) -> compiling.Trigger:
+    known = {name: getattr(trigger, name) for name in ("move", "unless", "once", "again")}
+    return compiling.Trigger(**{**known, **fields})
+
+
+@mutant("fold")
+def nothing_forbids_a_signal_by_a_touch(patch: pytest.MonkeyPatch) -> None:
+    around_fires(patch, lambda fires, found: bool(fires(_trigger(found[0], unless=()), *found[1:])))
+
+
+@mutant("fold")
+def what_forbids_a_signal_does_so_at_the_edge_too(patch: pytest.MonkeyPatch) -> None:
+    def wider(fires: Any, found: list[Any]) -> bool:
+        unless = tuple((slot, ms if ms == FAR else ms + 1) for slot, ms in found[0].unless)
+        return bool(fires(_trigger(found[0], unless=unless), *found[1:]))
+
+    around_fires(patch, wider)
+
+
+@mutant("fold")
+def a_signal_by_a_touch_is_told_every_time(patch: pytest.MonkeyPatch) -> None:
+    around_fires(patch, lambda fires, found: bool(fires(_trigger(found[0], once=-1), *found[1:])))
+
+
+@mutant("fold")
+def a_signal_by_a_touch_is_told_once_for_all(patch: pytest.MonkeyPatch) -> None:
+    around_fires(patch, lambda fires, found: bool(fires(_trigger(found[0], again=FAR), *found[1:])))
+
+
+@mutant("fold")
+def the_act_that_moves_counts_in_the_new_stage(patch: pytest.MonkeyPatch) -> None:
+    around_fires(patch, lambda fires, found: bool(fires(*found[:4], False)))
+
+
+@mutant("fold")
+def an_act_that_moves_fires_no_signal_by_a_touch(patch: pytest.MonkeyPatch) -> None:
+    original = tracking.step
+
+    def step(journey: Journey, track: Track, event: Event, entries: list[Entry]) -> Track:
+        before = len(entries)
+        after = original(journey, track, event, entries)
+        told = (event.at, event.at)
+        if len(entries) == before:
+            return after
+        return with_pending(journey, after, [one for one in after.pending if (one[0], one[2]) != told])
+
+    patch.setattr(folding, "step", step)
+
+
+@mutant("fold")
+def a_move_takes_signals_by_touches_back(patch: pytest.MonkeyPatch) -> None:
+    original = tracking.enter
+
+    def enter(journey: Journey, track: Track, to: str, at: int) -> Track:
+        entered = original(journey, track, to, at)
+        return with_pending(journey, entered, [one for one in entered.pending if one[0] != one[2] or one[0] == at])
+
+    patch.setattr(tracking, "enter", enter)
+
+
+@mutant("fold")
+def a_stage_is_not_entered_once_more(patch: pytest.MonkeyPatch) -> None:
+    original = compiling._moves
+
+    def moves(*arguments: Any) -> Any:
+        found = original(*arguments)
+        return {stage: tuple(move for move in some if move.to != stage) for stage, some in found.items()}
+
+    patch.setattr(compiling, "_moves", moves)
+
+
 def _fields(move: compiling.Move) -> dict[str, Any]:
     return {name: getattr(move, name) for name in move.__slots__}

@@ -104,6 +104,8 @@ def silent_rule(dice: Dice, before: Sequence[str]) -> dict[str, Any]:
     rule: dict[str, Any] = {"after": dice.duration(15), "since": since, "from": froms or before[-1], "back": True}
     if dice.once_in(2):
         rule["unless"] = dice.some(ACTS)
+    if dice.once_in(4):
+        rule["wait_for"] = dice.some(tuple(GRACE))
     return rule
 
 

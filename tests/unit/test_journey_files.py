@@ -11,7 +11,7 @@ import pytest
 from pipeline.adapters.journey_files import MODELS, built_in_journeys, load_journey, load_models, load_touches
 from pipeline.config import GRACE, Settings, load
 from pipeline.domain.event import CHANNELS
-from pipeline.domain.spec import ANY, START, Condition, EntrySpec, JourneySpec, SilenceSpec, TouchSpec
+from pipeline.domain.spec import ANY, START, Condition, EntrySpec, JourneySpec, SilenceSpec, TouchSpec, TriggerSpec
 from pipeline.errors import UserError
 from tests.unit.broken_files import broken_files, expected, messages
 
@@ -181,6 +181,90 @@ def test_a_signal(tmp_path: Path, signal: str, spec: SilenceSpec) -> None:
         signals=f"s: {{{signal}}}",
     )
     assert read.silences == (spec,)
+
+
+@pytest.mark.parametrize(
+    ("signal", "spec"),
+    [
+        ("when: ordered, in: two", TriggerSpec("s", ("ordered",), ("two",), 1, None, (), (), None, DAY, None)),
+        (
+            "when: [cart, saw], count: 2, within: 7d, unless: {viewed: 30d, ordered: 1d}, once: per_entry, expires: 1d",
+            TriggerSpec(
+                "s", ("cart", "saw"), None, 2, 7 * DAY, (), (("viewed", 30 * DAY), ("ordered", DAY)), "entry", DAY, DAY
+            ),
+        ),
+        (
+            "when: cart, if: {count: saw, gte: 2}, unless: ordered, once: 30d, wait_for: web",
+            TriggerSpec("s", ("cart",), None, 1, None, (("saw", 2),), (("ordered", None),), 30 * DAY, 300_000, None),
+        ),
+        ("when: cart, once: per_customer", TriggerSpec("s", ("cart",), None, 1, None, (), (), "customer", 0, None)),
+    ],
+)
+def test_a_signal_by_a_touch(tmp_path: Path, signal: str, spec: TriggerSpec) -> None:
+    read = journey(
+        tmp_path,
+        "id: two, enter: {when: cart}",
+        "id: three, enter: {from: two, when: ordered}",
+        signals=f"s: {{{signal}}}",
+    )
+    assert read.triggers == (spec,)
+    assert read.silences == ()
+
+
+def test_an_outcome_is_a_rule_into_a_terminal_stage_that_others_do_not_lead_out_of(tmp_path: Path) -> None:
+    read = journey(
+        tmp_path,
+        "id: two, enter: {when: cart, repeat: count}, outcome: {lost: [viewed, referred]}",
+        "id: lost, terminal: true",
+        "id: three, enter: [{when: ordered}, {from: '*', when: referred}, {from: lost, when: cart}]",
+    )
+    assert [(found.rule, found.to, found.froms) for found in read.entries[1:]] == [
+        ("two", "two", (START, "awareness", "two")),
+        ("two/lost", "lost", ("two",)),
+        ("three", "three", (START, "awareness", "two")),
+        ("three/2", "three", (START, "awareness", "two")),
+        ("three/3", "three", ("lost",)),
+    ]
+    assert [found.repeat for found in read.entries] == [False, True, False, False, False, False]
+    assert [stage.terminal for stage in read.stages] == [False, False, True, False]
+
+
+def test_a_silence_since_the_last_of_several_and_for_some_channels(tmp_path: Path) -> None:
+    read = journey(tmp_path, "id: two, enter: {after: 3d, since: last cart or ordered, wait_for: web}")
+    assert read.silences == (
+        SilenceSpec("two", "two", 3 * DAY, ("cart", "ordered"), (START, "awareness"), (), 300_000, None),
+    )
+
+
+OWN = f"""\
+journey: NAME
+version: 1
+touches: {{ROW}}
+stages: [{{id: guest, {L}, enter: {{when: joined}}, terminal: true}}]
+"""
+
+
+def own(folder: Path, *rows: str) -> tuple[str, ...]:
+    """Paths of journeys, each with a row of its own."""
+    for number, row in enumerate(rows):
+        text = OWN.replace("NAME", f"j{number}").replace("ROW", row)
+        (folder / f"j{number}.yaml").write_text(text, encoding="utf-8")
+    return tuple(str(folder / f"j{number}.yaml") for number in range(len(rows)))
+
+
+def test_rows_that_journeys_bring_along_stand_behind_the_shared_ones(tmp_path: Path) -> None:
+    row = "joined: {type: webinar_joined}"
+    touches, specs = load_models(Settings(journeys=own(tmp_path, row, row)))
+    assert touches[:-1] == load_touches(MODELS / "touches.yaml")
+    assert touches[-1] == TouchSpec("joined", frozenset({"webinar_joined"}), None, None, "customer", ())
+    assert [spec.touches for spec in specs] == [touches[-1:], touches[-1:]]
+
+
+@pytest.mark.parametrize("other", ["joined: {type: seminar_joined}", "joined: {type: webinar_joined, channel: web}"])
+def test_refuses_rows_of_two_journeys_for_one_name_or_event(tmp_path: Path, other: str) -> None:
+    paths = own(tmp_path, "joined: {type: webinar_joined}", other)
+    with pytest.raises(UserError, match="the journeys 'j0' and 'j1' bring touches along that one event may be"):
+        load_models(Settings(journeys=paths))
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,13 @@ def test_a_warning_is_no_mistake(folder: Path) -> None:
     ]
 
 
+def test_how_long_channels_take_is_a_setting(folder: Path) -> None:
+    Path("shop.yaml").write_text(JOURNEY + "signals:\n  late: {after: 1h, since: last saw, unless: ordered}\n")
+    Path("settings.yaml").write_text("grace: {store: 10min}\n")
+    assert found("shop.yaml", "--config", "settings.yaml") == []
+    assert [one["level"] for one in found("shop.yaml")] == ["warning"]
+
+
 def test_two_journeys_of_one_name(folder: Path) -> None:
     Path("store.yaml").write_text(JOURNEY)
     (one,) = found(".")
