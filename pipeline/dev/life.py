@@ -128,7 +128,9 @@ class _Life:
             self._add(at, "email", "email_sent", "newsletter", actor="company", campaign=campaign)
             at = self._add(at + 2 * HOUR, "email", "email_opened", "newsletter", campaign=campaign)
             if self._happens(0.5):
-                self._add(at, "email", "email_clicked", "newsletter", campaign=campaign)
+                at = self._add(at, "email", "email_clicked", "newsletter", campaign=campaign)
+            if self._happens(0.08):
+                self._add(at, "email", "email_replied", "newsletter", about=self._product())
         elif channel == "social":
             self._add(at, "social", self._chance.choice(("post_seen", "post_liked")), "social", post=self._post())
         elif channel == "phone":
@@ -138,10 +140,14 @@ class _Life:
             self._add(at, "store", "store_visited", "shop", shop=self._who.shop)
         else:
             product = self._product()
+            if self._happens(0.3):
+                at = self._add(at, "web", "searched", "search", about=self._chance.choice(("brand", "comparison")))
             for _ in range(self._chance.randint(1, 3)):
                 at = self._add(at, "web", "product_viewed", "site", product=product)
             if self._happens(0.45):
                 at = self._add(at, "web", "price_compared", "site", product=product)
+            if self._happens(0.1):
+                at = self._add(at, "web", "question_asked", "site", product=product)
             if self._happens(0.35):
                 self._add(at, "web", "page_viewed", "site", path="/pricing")
 
@@ -176,7 +182,10 @@ class _Life:
             at = self._add(at, "web", "cart_updated", "site", product=product, items=1)
             self._order(at, "web", "site", product)
         else:
-            self._add(at, "web", "price_compared", "site", product=product)
+            at = self._add(at, "web", "price_compared", "site", product=product)
+            if self._happens(0.3):
+                # Told when somebody asks what has become of the cart.
+                self._add(at + DAY, "phone", "deal_lost", "call_centre", product=product)
 
     def _order(self, at: int, channel: str, source: str, product: str, coupon: str | None = None) -> None:
         chance, habits = self._chance, self._who.temperament
@@ -188,6 +197,13 @@ class _Life:
         number = f"{self._who.number}-{self._orders}"
         self._add(at, channel, "order_placed", source, order=number, product=product, value=value, currency="EUR")
         self._add(at + 5 * MINUTE, "email", "email_sent", "receipt", actor="company", order=number)
+        if channel != "store":
+            came = at + chance.randint(1, 4) * DAY
+            self._add(came, "phone", "order_delivered", "carrier", actor="company", order=number)
+            if self._happens(0.4):
+                self._add(came + HOUR, "web", "delivery_received", "site", order=number)
+        if self._happens(0.03):
+            self._add(at + chance.randint(3, 14) * DAY, "store", "order_returned", "shop", order=number)
         if self._happens(0.07):
             later = at + chance.randint(2, 9) * DAY
             later = self._add(later, "phone", "support_requested", "call_centre", order=number)
@@ -243,9 +259,13 @@ class _Life:
         if channel == "phone":
             self._add(at, "phone", "support_requested", "call_centre", minutes=self._chance.randint(2, 12))
         elif channel == "email":
-            self._add(at, "email", "email_opened", "newsletter", campaign=self._chance.choice(CAMPAIGNS))
+            at = self._add(at, "email", "email_opened", "newsletter", campaign=self._chance.choice(CAMPAIGNS))
+            if self._happens(0.04):
+                self._add(at, "email", "email_unsubscribed", "newsletter")
+        elif self._happens(0.3 * self._who.temperament.tells_others):
+            self._add(at, "web", "forum_answered", "site", product=self._product())
         else:
-            self._add(at, "web", "page_viewed", "site", path="/help")
+            self._add(at, "web", "page_viewed", "site", path=self._chance.choice(("/help", "/faq", "/how-to")))
 
     def _product(self) -> str:
         return self._chance.choice(PRODUCTS)

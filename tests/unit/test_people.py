@@ -33,6 +33,8 @@ KINDS = """
     page_viewed ad_clicked email_opened email_clicked post_liked post_seen product_viewed price_compared cart_added
     cart_updated order_placed call_answered call_made store_visited review_written referral_sent support_requested
     complaint_opened signed_up loyalty_joined coupon_redeemed coupon_sent email_sent
+    searched question_asked email_replied deal_lost order_delivered delivery_received order_returned forum_answered
+    email_unsubscribed
 """
 
 
@@ -41,9 +43,9 @@ def test_everything_that_people_do_happens(kind: str) -> None:
     assert any(action.type == kind for actions in YEARS for action in actions)
 
 
-def test_only_the_company_sends_coupons_and_mail() -> None:
+def test_only_the_company_sends_coupons_mail_and_orders() -> None:
     company = {action.type for actions in YEARS for action in actions if action.actor == "company"}
-    assert company == {"coupon_sent", "email_sent"}
+    assert company == {"coupon_sent", "email_sent", "order_delivered"}
 
 
 def test_some_carts_are_left_behind_for_a_day() -> None:
