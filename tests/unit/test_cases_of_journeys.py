@@ -25,6 +25,7 @@ from pipeline.domain.spec import JourneySpec
 from pipeline.domain.touches import TouchTable
 from pipeline.errors import UserError
 from tests.harness.waiting import until
+from tests.property.two_folds import Sent, TwoFolds, load_models
 from tests.unit.broken_files import broken_files, expected, messages
 
 runner = CliRunner()
@@ -173,6 +174,28 @@ def test_every_rule_of_a_built_in_journey_is_held_by_a_case(path: Path) -> None:
 
     assert passes(spec)
     assert [rule for rule, other in without_a_rule(spec) if passes(other)] == []
+
+
+@pytest.mark.parametrize("path", built_in_journeys(), ids=lambda path: path.stem)
+def test_the_slow_fold_says_the_same_of_every_case(path: Path) -> None:
+    cases = load_cases(cases_beside(path))
+    models = load_models(MODELS / "touches.yaml", [path], cases.grace)
+    settings = Settings()
+    for played in run_cases(settings, cases_beside(path)).played:
+        folds = TwoFolds(models, settings.lateness, settings.recent_limit)
+        for offset, event in enumerate(sorted(played.case.given, key=lambda event: event.arrives)):
+            folds.rise(event.arrives - 1)
+            content = json.loads(event.value)
+            folds.arrive(Sent(content, content["channel"], event.arrives, 0, offset))
+        folds.rise(played.case.until)
+        (plain,) = folds.positions()
+        holds = [one for one in played.rehearsal.happened if one.withdrawn is None]
+        assert [(step.at, step.to) for step in plain.history] == [
+            (one.at, one.stage) for one in holds if not one.signal
+        ]
+        assert sorted((one.due, one.rule) for one in plain.signals) == sorted(
+            (one.at, one.rule) for one in holds if one.signal
+        )
 
 
 def without_a_rule(spec: JourneySpec) -> Iterator[tuple[str, JourneySpec]]:
