@@ -412,6 +412,10 @@ class Translation:
                     f"'{stage.id}' is a dead end: nothing leads out of it; if the journey may end here, "
                     "write `terminal: true`",
                 )
+        for silence in self._silences:
+            if silence.since == (ANY,) and silence.unless:
+                message = "`unless` adds nothing: any act of the customer ends a silence since `last any`"
+                self._refuse((*self._locs[silence.rule], "unless"), message, at_key=True)
         for rule, others in hidden(self._entries).items():
             names = " and ".join(f"'{other}'" for other in others)
             self._refuse(self._locs[rule], f"this never moves anybody: {names} above fits wherever this does")
