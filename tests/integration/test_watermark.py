@@ -23,7 +23,8 @@ WAIT_S = 30.0
 SHORT: dict[str, Any] = {
     **JOURNEY,
     "stages": [
-        *JOURNEY["stages"][:3],
+        *JOURNEY["stages"][:2],
+        {**JOURNEY["stages"][2], "terminal": True},
         {"id": "cold", "enter": {"from": "choosing", "after": "2s", "since": "last any"}},
     ],
     "signals": {
