@@ -4,6 +4,7 @@ Exit status: 0 every case passed, 1 one did not, 2 a mistake in a file or in the
 """
 
 import contextlib
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,6 +42,7 @@ def test(
     if watch and as_json:
         raise UserError("--watch shows pages for people: leave --json out")
     if watch:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background would have it ignored
         with contextlib.suppress(KeyboardInterrupt):
             _watch(settings, names, timelines)
         return

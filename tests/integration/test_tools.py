@@ -105,7 +105,7 @@ async def test_show_tells_a_customers_story(settings: Settings, call: Call) -> N
     assert journey["stage"] == "retention"
     assert journey["label"]["fa"] == "نگهداری"
     assert [entry["to"] for entry in journey["history"]] == ["awareness", "consideration", "retention"]
-    assert [timer["to"] for timer in journey["timers"]] == ["lapsed"]
+    assert {timer["rule"]: timer["to"] for timer in journey["timers"]} == {"churn_risk": None, "lapsed": "lapsed"}
     assert [event["type"] for event in content["recent"]] == ["price_compared", "order_placed"]
     assert "Elde tutma" in (await call("show", "c0042", "--language", "tr")).stdout
 
