@@ -51,9 +51,11 @@ def stage(name: str | None) -> Text:
 
 
 def why(cause: Cause) -> str:
-    """`order_placed on web`, `90d of silence since 2015-03-12 09:00`."""
+    """`order_placed on web`, `90d of silence since 2015-03-12 09:00`, `an act at 2015-03-12 09:00`."""
     if cause.event is not None:
         return f"{cause.event.type} on {cause.event.channel}"
+    if cause.timer is not None and not cause.timer.lasted:
+        return f"an act at {minute(cause.timer.due)}"
     if cause.timer is not None:
         return f"{format_duration(cause.timer.lasted)} of silence since {minute(cause.timer.since)}"
     return cause.rule

@@ -85,7 +85,8 @@ def test_every_example_of_a_signal_is_a_line(path: Path) -> None:
     found = signal(record(path.read_bytes()))
     text = line(found).plain
     assert f"! {found.signal}" in text
-    assert "of silence since" in text
+    at_once = found.cause.timer is not None and not found.cause.timer.lasted
+    assert ("an act at" if at_once else "of silence since") in text
     assert ("withdrawn" in text) == (found.kind == "retracted")
 
 
