@@ -22,7 +22,7 @@ VARIABLE: Final = "JOURNEY_"
 OTHER_VARIABLES: Final[Mapping[str, str]] = {
     "JOURNEY_CONFIG": "the settings file, where no `--config` is given",
     "JOURNEY_CACHE": "where the embedded Kafka and Redis are kept once they are fetched",
-    "JOURNEY_PURE": "1 runs what is compiled as its plain sources, several times as slow",
+    "JOURNEY_PURE": "1 runs what is compiled as its plain sources, which fold half as fast",
     "JOURNEY_FAILPOINTS": "for tests only: where and how a worker is to fail (failpoints.md)",
 }
 """Variables that are no settings, and what they are for."""

@@ -152,9 +152,7 @@ async def _work(around: Surroundings, wiring: Wiring, datadir: str, asked_to_sto
         around.health.started, around.health.waiting_for = True, ""
         log.info("worker.started", application=around.settings.application, compiled=compiled())
         if not compiled():
-            log.warning(
-                "worker.uncompiled", then="an event costs several times as much", mend="make setup, with a C compiler"
-            )
+            log.warning("worker.uncompiled", then="it folds half as fast", mend="make setup, with a C compiler")
         if wiring.on_started is not None:
             wiring.on_started()
         async with asyncio.TaskGroup() as group:

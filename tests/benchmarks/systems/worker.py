@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from pipeline import __version__
+from pipeline import __version__, _compiled
 from pipeline.config import Settings, load
 from pipeline.dev.stack_net import LOOPBACK, free_port
 from tests.benchmarks import common_work
@@ -55,7 +55,8 @@ class Worker:
         """The project's own environment has all that it needs."""
 
     def version(self) -> str:
-        return __version__
+        """Says so where it runs uncompiled without having been asked to."""
+        return __version__ if self.variant or _compiled.directory().is_dir() else f"{__version__} uncompiled"
 
     def output(self, given: Assignment) -> str:
         return f"{given.prefix}journey.transitions"
