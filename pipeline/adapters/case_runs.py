@@ -70,11 +70,30 @@ def _cases_of(name: str, required: bool) -> Iterable[Path]:
     return []
 
 
-def watched(settings: Settings, cases: Iterable[Path]) -> set[Path]:
-    """The files that the outcome hangs on: cases, their journeys and the touch table."""
-    paths = list(cases)
-    files = {*paths, *map(journey_beside, paths), find_touches(settings.touches)}
-    return {path.resolve() for path in files}
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """The files that the outcome hangs on, there already or not, and the folders in which all YAML counts."""
+
+    files: frozenset[Path]
+    folders: frozenset[Path]
+
+    def __contains__(self, path: Path) -> bool:
+        return path in self.files or (path.suffix == ".yaml" and not self.folders.isdisjoint(path.parents))
+
+
+def watched(settings: Settings, names: Sequence[str]) -> Watched:
+    """What to look at for changes, for the same names as `find_cases`; UserError where one is of no journey."""
+    files, folders = {find_touches(settings.touches)}, set[Path]()
+    for name in names or settings.journeys:
+        path = Path(name)
+        if name.endswith(SUFFIX):
+            files |= {path, journey_beside(path)}
+        elif path.is_dir():
+            folders.add(path)
+        else:
+            journey = find_journey(name)
+            files |= {journey, cases_beside(journey)}
+    return Watched(frozenset(path.resolve() for path in files), frozenset(path.resolve() for path in folders))
 
 
 def run_cases(settings: Settings, path: Path) -> Report:

@@ -116,8 +116,10 @@ class Stage(Section):
 class Signal(Section):
     """What is told and moves nobody: a silence (`after`), or that a touch was shown (`when`)."""
 
-    planned: ClassVar[frozenset[str]] = frozenset({"fields"})
-    elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(("where", "channel", "source", "type", "actor"), _IN_A_ROW)
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("where", "channel", "source", "type", "actor"), _IN_A_ROW),
+        "fields": "a signal says who, in which stage and why; all else of a customer is in journey.customers",
+    }
     after: Given[Time] = None
     since: Given[Text] = None
     when: Given[Names] = None

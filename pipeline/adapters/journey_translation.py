@@ -345,13 +345,9 @@ class Translation:
         return tuple(START if name == _START_WORD else name for name in dict.fromkeys(names))
 
     def _once(self, loc: Loc, once: str | None, since: _Since) -> None:
-        """`once` says what is so anyway, for the reader; what it cannot say yet is refused."""
+        """`once` says what is so anyway, for the reader."""
         holds = "per_entry" if since.touches is None else f"per_{'_or_'.join(since.touches)}"
-        if once in (None, holds):
-            return
-        if once == "per_entry":
-            self._refuse(loc, f"'per_entry' of a signal since a touch is not supported yet; this one is '{holds}'")
-        else:
+        if once not in (None, holds):
             self._refuse(loc, f"this signal fires once '{holds}': write that, or leave `once` out")
 
     def _breaking(self, loc: Loc, unless: Mapping[str, int | None]) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The touch table as people write it: which event counts as which touch, the first row that fits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
@@ -38,7 +38,10 @@ PropertyPath = Annotated[str, matching(r"[^.]+(\.[^.]+)*", "the names of propert
 class TouchRow(Section):
     """One row; what is left out fits everything."""
 
-    planned: ClassVar[frozenset[str]] = frozenset({"unless", "value"})
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "unless": "a row says what fits, not what does not: a narrower row above this one takes those events",
+        "value": "the value of a property is a condition: write `where: {property: value}`",
+    }
     type: Names = ()
     channel: Channels = ()
     source: Names = ()

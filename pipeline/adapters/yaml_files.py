@@ -47,12 +47,10 @@ _NEEDS: Final = {
 class Section(BaseModel):
     """A mapping in a YAML file: immutable, no unknown keys.
 
-    `planned` keys are refused as not supported yet, keys of `elsewhere` with the sentence that stands there; `entry`
-    is what messages call a key.
+    Keys of `elsewhere` are refused with the sentence that stands there; `entry` is what messages call a key.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True, validate_by_alias=True)
-    planned: ClassVar[frozenset[str]] = frozenset()
     elsewhere: ClassVar[Mapping[str, str]] = {}
     entry: ClassVar[str] = "key"
 
@@ -180,8 +178,6 @@ def _need(kind: str, context: Mapping[str, Any]) -> str:
 def _unknown_key(document: Document, model: type[BaseModel], loc: Loc) -> Problem:
     key = str(loc[-1])
     section = _section_at(model, loc[:-1])
-    if key in section.planned:
-        return document.problem(loc, f"'{key}' is not supported yet", at_key=True)
     if key in section.elsewhere:
         return document.problem(loc, section.elsewhere[key], at_key=True)
     names = tuple(field.alias or name for name, field in section.model_fields.items())

@@ -74,14 +74,14 @@ def _run(settings: "Settings", names: list[str]) -> list["Report"]:
 def _watch(settings: "Settings", names: list[str], timelines: bool) -> None:
     from watchfiles import watch
 
-    from pipeline.adapters.case_runs import find_cases, watched
+    from pipeline.adapters.case_runs import watched
     from pipeline.errors import UserError
 
     console = _console()
-    files = watched(settings, find_cases(settings, names))
+    ours = watched(settings, names)
 
-    def ours(_: object, path: str) -> bool:
-        return Path(path).resolve() in files
+    def counts(_: object, path: str) -> bool:
+        return Path(path) in ours
 
     def run() -> None:
         console.clear()
@@ -93,7 +93,8 @@ def _watch(settings: "Settings", names: list[str], timelines: bool) -> None:
 
     run()
     # Folders, not files: an editor that saves by renaming would take a watched file away.
-    for _ in watch(*{path.parent for path in files}, watch_filter=ours, recursive=False, raise_interrupt=True):
+    places = {path.parent for path in ours.files} | ours.folders
+    for _ in watch(*places, watch_filter=counts, recursive=bool(ours.folders), raise_interrupt=True):
         run()
 
 

@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -261,23 +263,46 @@ def test_the_command_speaks_json(tmp_path: Path) -> None:
     ]
 
 
+@contextmanager
+def watching(name: Path, output: Path) -> Iterator[Callable[[str], bool]]:
+    """`journey test --watch`; gives the question whether it has shown a text."""
+    with output.open("w", encoding="utf-8") as out:
+        command = [sys.executable, "-m", "pipeline", "test", "--watch", str(name)]
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=os.environ)
+    try:
+        yield lambda text: text in output.read_text(encoding="utf-8")
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+
+
+# Until a folder is watched a change goes unseen, so these tests change it again while nothing is said.
+
+
 def test_watch_runs_again_when_a_file_changes(tmp_path: Path) -> None:
     report_of(tmp_path, CART)
-    output = tmp_path / "output.txt"
-    with output.open("w", encoding="utf-8") as out:
-        command = [sys.executable, "-m", "pipeline", "test", "--watch", str(tmp_path / "five-stage.cases.yaml")]
-        watching = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=os.environ)
-
-    def shown(text: str) -> bool:
-        return text in output.read_text(encoding="utf-8")
-
-    try:
+    with watching(tmp_path / "five-stage.cases.yaml", tmp_path / "output.txt") as shown:
         until(lambda: shown("1 case passed"), "the first run", 60)
-        # Until the folder is watched a change goes unseen, so it is changed again while nothing is said.
         broken = CART.replace("at: 1h", "at: 2h")
         until(lambda: report_of(tmp_path, broken).failed and shown("1 of 1 case failed"), "the second run", 60)
         (tmp_path / "five-stage.yaml").write_text("journey: [", encoding="utf-8")
         until(lambda: shown("five-stage.yaml:1:"), "the mistake", 60)
-    finally:
-        watching.send_signal(signal.SIGINT)
-        assert watching.wait(60) == 0
+
+
+def test_watch_notices_new_files_and_folders(tmp_path: Path) -> None:
+    journeys = tmp_path / "journeys"
+    journeys.mkdir()
+    with watching(journeys, tmp_path / "output.txt") as shown:
+        until(lambda: shown("no file in this folder ends in .cases.yaml"), "the empty folder", 60)
+        until(lambda: not report_of(journeys, CART).failed and shown("1 case passed"), "the first cases", 60)
+        deeper = journeys / "deeper"
+        deeper.mkdir()
+        until(lambda: not report_of(deeper, CART).failed and shown("2 cases passed"), "cases in a new folder", 60)
+
+
+def test_watch_notices_the_first_cases_of_a_journey(tmp_path: Path) -> None:
+    journey = tmp_path / "five-stage.yaml"
+    shutil.copy(FIVE_STAGE, journey)
+    with watching(journey, tmp_path / "output.txt") as shown:
+        until(lambda: shown("there are no cases of it"), "the journey without cases", 60)
+        until(lambda: not report_of(tmp_path, CART).failed and shown("1 case passed"), "its first cases", 60)
