@@ -13,8 +13,31 @@ import typer
 from rich.console import Console
 
 from pipeline.dev.stack import Stack
-from tests.benchmarks import budget, common_work, cost, counts, growth, latency, profile, report, results, tables
-from tests.benchmarks.results import RESULTS, Circumstances, Cost, Figure, Growth, Latency, Line, Profile, Rebuild
+from tests.benchmarks import (
+    budget,
+    common_work,
+    cost,
+    counts,
+    growth,
+    latency,
+    models,
+    profile,
+    report,
+    results,
+    tables,
+)
+from tests.benchmarks.results import (
+    RESULTS,
+    Circumstances,
+    Cost,
+    Figure,
+    Growth,
+    Latency,
+    Line,
+    Models,
+    Profile,
+    Rebuild,
+)
 from tests.benchmarks.systems.known import SYSTEMS, available
 from tests.benchmarks.systems.system import ROOT, System
 
@@ -118,6 +141,20 @@ def profile_command(
     console.print(tables.profile_table(found).rich())
 
 
+@app.command("models")
+def models_command(
+    pairs: Pairs = 2,
+    events: Annotated[int, typer.Option(min=1_000, help="Events of the simulator's customers.")] = 100_000,
+    results_file: Results = RESULTS,
+) -> None:
+    """What five journeys at once cost beside one, and what a customer takes up in Redis then."""
+    with _bench(results_file) as bench:
+        for figure in models.measure(bench.stack, events, pairs, bench.directory, bench.say):
+            bench.keep(figure)
+        found = bench.found(Models)
+    console.print(tables.models_table(found).rich())
+
+
 @app.command("all")
 def all_command(results_file: Results = RESULTS) -> None:
     """Every figure with the usual sizes: 10 to 15 minutes on a quiet machine with two cores."""
@@ -125,6 +162,7 @@ def all_command(results_file: Results = RESULTS) -> None:
     latency_command(results_file=results_file)
     rebuild_command(results_file=results_file)
     growth_command(results_file=results_file)
+    models_command(results_file=results_file)
     profile_command(results_file=results_file)
 
 

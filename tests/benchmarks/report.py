@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from tests.benchmarks import charts, results, tables
-from tests.benchmarks.results import Cost, Figure, Growth, Latency, Line, Profile, Rebuild
+from tests.benchmarks.results import Cost, Figure, Growth, Latency, Line, Models, Profile, Rebuild
 from tests.benchmarks.sheet import Sheet
 from tests.benchmarks.systems.system import ROOT
 
@@ -29,7 +29,7 @@ HEAD: Final = """\
 
     make bench                                   # all of it, 15 minutes
     make bench ARGS="cost --pairs 1 --events 200000"   # one figure, a minute
-    python -m tests.benchmarks --help            # cost, latency, rebuild, growth, profile, counts
+    python -m tests.benchmarks --help            # cost, latency, rebuild, growth, models, profile, counts
     python -m tests.benchmarks publish           # this page out of what was measured last
 
 One worker with all its features on (dead letters, routing, timers, bounded cache, public customer records, metrics) and
@@ -43,6 +43,11 @@ begins at the first look at which half of the events are done.
 
 This page is made of [results.jsonl](results.jsonl); no figure on it is typed by hand. What is counted and not timed is
 held to a budget in CI: `python -m tests.benchmarks counts`.
+"""
+
+MODELS_TEXT: Final = """\
+The built-in journeys on the simulator's traffic, each alone and then all at once on the same events: what a lane does
+between the fetch and the transaction.
 """
 
 PROFILE_TEXT: Final = """\
@@ -118,6 +123,15 @@ class Published:
         found = [take(each) for each in self.figures(Growth) if each.customers >= least_customers]
         return max(found) if found else None
 
+    def together(self) -> float | None:
+        """All journeys at once to one."""
+        found = [each.together_us / each.alone_us for each in self.figures(Models)]
+        return median(found) if found else None
+
+    def bytes_together(self) -> float | None:
+        found = [each.redis_bytes_median for each in self.figures(Models)]
+        return median(found) if found else None
+
     def spread(self) -> float | None:
         """The dearest event to that with the fewest customers."""
         found = {each.customers: each.worker_us + each.redis_us for each in self.figures(Growth)}
@@ -133,6 +147,8 @@ GOALS: Final = (
     Goal("latency p99, ms", 120, 100, lambda found: found.latency("p99_ms")),
     Goal("worker's peak MB, 1,000,000 customers", 400, 400, lambda found: found.grown(lambda g: g.peak_mb, 1_000_000)),
     Goal("Redis bytes a customer, mean", 700, 700, lambda found: found.grown(lambda g: g.redis_bytes_mean)),
+    Goal("CPU, five journeys at once to one", 1.3, 1.3, Published.together),
+    Goal("Redis bytes a customer with five journeys, median", 700, 700, Published.bytes_together),
     Goal("CPU, dearest number of customers to the least", 1.2, 1.2, Published.spread),
     Goal("profiles rebuilt a core second", 50_000, 50_000, Published.rebuilt, least=True),
 )
@@ -159,6 +175,9 @@ def render(lines: Iterable[Line]) -> str:
         parts.append(tables.growth_table(growths).markdown())
     if rebuilds := found.figures(Rebuild):
         parts += ["## Rebuild", found.circumstances(Rebuild), tables.rebuild_table(rebuilds).markdown()]
+    if models := found.figures(Models):
+        parts += ["## Five journeys at once", found.circumstances(Models), MODELS_TEXT]
+        parts.append(tables.models_table(models).markdown())
     if profiles := found.figures(Profile):
         parts += ["## Where the time goes", found.circumstances(Profile), PROFILE_TEXT]
         parts.append(tables.profile_table(profiles[-1]).markdown())

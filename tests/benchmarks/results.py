@@ -146,7 +146,27 @@ class Profile(msgspec.Struct, frozen=True, tag="profile"):
     load_average: float
 
 
-Figure = Cost | Latency | Growth | Rebuild | Profile
+class Models(msgspec.Struct, frozen=True, tag="models"):
+    """A lane's own work, without Kafka and Redis, with `journeys` journeys: CPU in µs an event, and by stage.
+
+    `alone_us` with one of them, the mean over all; `together_us` with all at once. `redis_bytes`: of a customer, in
+    Redis, with all at once.
+    """
+
+    round: int
+    events: int
+    customers: int
+    journeys: int
+    alone_us: float
+    together_us: float
+    alone: list[Stage]
+    together: list[Stage]
+    redis_bytes_mean: float
+    redis_bytes_median: float
+    load_average: float
+
+
+Figure = Cost | Latency | Growth | Rebuild | Profile | Models
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from tests.benchmarks.results import Cost, Growth, Latency, Profile, Rebuild
+from tests.benchmarks.results import Cost, Growth, Latency, Models, Profile, Rebuild, Stage
 from tests.benchmarks.sheet import Sheet
 
 BESIDE = "kafka-streams"
@@ -59,6 +59,38 @@ def profile_table(profile: Profile) -> Sheet:
         ("stage", "µs an event", "share"),
         [*rows, ("all", f"{total:.2f}", f"{total / profile.worker_us:.0%}")],
     )
+
+
+def models_table(found: Sequence[Models]) -> Sheet:
+    """One row a round."""
+    first = found[0]
+    rows = [
+        (
+            str(each.round + 1),
+            f"{each.alone_us:.1f}",
+            f"{each.together_us:.1f}",
+            f"{each.together_us / each.alone_us:.2f}",
+            _stages(each.alone),
+            _stages(each.together),
+            f"{each.redis_bytes_median:,.0f}",
+            f"{each.redis_bytes_mean:,.0f}",
+            f"{each.load_average:.1f}",
+        )
+        for each in found
+    ]
+    names = " + ".join(stage.name for stage in first.alone)
+    return Sheet(
+        f"A lane's own CPU µs an event with one journey and with {first.journeys}: "
+        f"{first.events:,} events of {first.customers:,} customers",
+        f"One: the mean of each alone. Stages: {names}; Kafka and Redis are not in it. Bytes are what a customer "
+        f"takes up in Redis with {first.journeys} journeys",
+        ("round", "one", "all", "ratio", "one, by stage", "all, by stage", "median bytes", "mean bytes", "load"),
+        rows,
+    )
+
+
+def _stages(stages: Sequence[Stage]) -> str:
+    return " + ".join(f"{stage.us:.1f}" for stage in stages)
 
 
 def ratio_table(costs: Sequence[Cost], beside: str = BESIDE) -> Sheet | None:
