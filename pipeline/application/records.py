@@ -9,29 +9,69 @@ from pipeline.domain.identity import Key, public_key
 from pipeline.domain.moments import format_moment
 from pipeline.domain.profile import Profile
 
+# Records are put together as text: making dicts for a JSON encoder costs twice as much.
+
+_REMEMBERED = 10_000
+_names: dict[str, str] = {}
+
 
 def transition_record(transition: Transition, published_at: str) -> bytes:
     """Transition v1; `published_at` is RFC 3339."""
-    customer = public_key(Key(transition.key))
-    journey = transition.journey
-    entry = transition.entry
-    return orjson.dumps(
-        {
-            "id": f"{customer}:{journey}:{transition.epoch}:{transition.seq}",
-            "customer_id": customer,
-            "journey": journey,
-            "version": transition.version,
-            "seq": transition.seq,
-            "kind": transition.kind,
-            "from": transition.from_ or None,
-            "to": transition.to or None,
-            "entry": entry_id(customer, journey, entry),
-            "supersedes": [entry_id(customer, journey, gone) for gone in transition.supersedes],
-            "occurred_at": format_moment(entry.at),
-            "published_at": published_at,
-            "cause": cause(entry),
-        }
+    customer = escaped(public_key(Key(transition.key)))
+    journey = _name(transition.journey)
+    epoch, version, seq = transition.epoch, transition.version, transition.seq
+    entry: Entry = transition.entry
+    supersedes = ""
+    if transition.supersedes:
+        supersedes = ",".join([f'"{_entry_id(customer, journey, gone)}"' for gone in transition.supersedes])
+    text = (
+        f'{{"id":"{customer}:{journey}:{epoch}:{seq}",'
+        f'"customer_id":"{customer}","journey":"{journey}","version":{version},"seq":{seq},'
+        f'"kind":"{transition.kind}","from":{_or_null(transition.from_)},"to":{_or_null(transition.to)},'
+        f'"entry":"{_entry_id(customer, journey, entry)}","supersedes":[{supersedes}],'
+        f'"occurred_at":"{format_moment(entry.at)}","published_at":"{published_at}","cause":{_cause(entry)}}}'
     )
+    return text.encode()
+
+
+def signal_record(signal: Signal, published_at: str) -> bytes:
+    """Signal v1."""
+    customer = escaped(public_key(Key(signal.key)))
+    journey, name, rule = _name(signal.journey), _name(signal.signal), _name(signal.rule)
+    epoch, version, occurrence = signal.epoch, signal.version, signal.occurrence
+    due = format_moment(signal.due)
+    expires = "null" if signal.expires is None else f'"{format_moment(signal.expires)}"'
+    text = (
+        f'{{"id":"{customer}:{journey}:{name}:{epoch}:{occurrence}","customer_id":"{customer}",'
+        f'"journey":"{journey}","version":{version},"signal":"{name}","kind":"{signal.kind}",'
+        f'"occurrence":{occurrence},"due_at":"{due}","published_at":"{published_at}","expires_at":{expires},'
+        f'"expired":{"true" if signal.expired else "false"},"overtaken":{"true" if signal.overtaken else "false"},'
+        f'"cause":{{"timer":{{"rule":"{rule}","since":"{format_moment(signal.since)}","due":"{due}"}},'
+        f'"rule":"{rule}"}},"stage":{_or_null(signal.stage)}}}'
+    )
+    return text.encode()
+
+
+def customer_record(profile: Profile, updated_at: str) -> bytes:
+    """Customer v1: where the customer is in every journey."""
+    strand = profile.strands[0]
+    journeys: list[str] = []
+    for position in profile.positions:
+        since = "null"
+        if position.seq and position.since >= 0:
+            since = f'"{format_moment(position.since)}"'
+        journeys.append(
+            f'"{_name(position.journey)}":{{"version":{position.version},"stage":{_or_null(position.stage)},'
+            f'"since":{since},"seq":{position.seq}}}'
+        )
+    touches = ",".join([f'"{channel}":{count}' for channel, count in zip(CHANNELS, strand.touches, strict=True)])
+    text = (
+        f'{{"customer_id":"{escaped(public_key(Key(profile.key)))}","epoch":{profile.epoch},'
+        f'"journeys":{{{",".join(journeys)}}},"touches":{{{touches}}},'
+        f'"first_seen":"{format_moment(strand.first)}","last_seen":"{format_moment(strand.newest)}",'
+        f'"merged_into":null,"updated_at":"{updated_at}"}}'
+    )
+    return text.encode()
 
 
 def entry_id(customer: str, journey: str, entry: Entry) -> str:
@@ -39,60 +79,40 @@ def entry_id(customer: str, journey: str, entry: Entry) -> str:
     return f"{customer}:{journey}:{entry.rule}:{entry.event or entry.at}"
 
 
-def cause(entry: Entry) -> dict[str, object]:
+def escaped(text: str) -> str:
+    """What stands between the quotes of a JSON string."""
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return text
+    return orjson.dumps(text)[1:-1].decode()
+
+
+def _name(text: str) -> str:
+    """The same of a name that comes again and again."""
+    found = _names.get(text)
+    if found is None:
+        if len(_names) >= _REMEMBERED:
+            _names.clear()
+        found = _names[text] = escaped(text)
+    return found
+
+
+def _entry_id(customer: str, journey: str, entry: Entry) -> str:
+    """The same, escaped; `customer` and `journey` are."""
+    event: str = entry.event
+    return f"{customer}:{journey}:{_name(entry.rule)}:{escaped(event) if event else entry.at}"
+
+
+def _cause(entry: Entry) -> str:
     """What brought the customer there: an event, or the silence since a moment."""
+    rule = _name(entry.rule)
     if entry.event:
-        return {"event": {"id": entry.event, "type": entry.type, "channel": entry.channel}, "rule": entry.rule}
-    return {"timer": _timer(entry.rule, entry.since, entry.at), "rule": entry.rule}
+        return (
+            f'{{"event":{{"id":"{escaped(entry.event)}","type":"{_name(entry.type)}","channel":"{entry.channel}"}},'
+            f'"rule":"{rule}"}}'
+        )
+    since, due = format_moment(entry.since), format_moment(entry.at)
+    return f'{{"timer":{{"rule":"{rule}","since":"{since}","due":"{due}"}},"rule":"{rule}"}}'
 
 
-def _timer(rule: str, since: int, due: int) -> dict[str, str]:
-    return {"rule": rule, "since": format_moment(since), "due": format_moment(due)}
-
-
-def signal_record(signal: Signal, published_at: str) -> bytes:
-    """Signal v1."""
-    customer = public_key(Key(signal.key))
-    return orjson.dumps(
-        {
-            "id": f"{customer}:{signal.journey}:{signal.signal}:{signal.epoch}:{signal.occurrence}",
-            "customer_id": customer,
-            "journey": signal.journey,
-            "version": signal.version,
-            "signal": signal.signal,
-            "kind": signal.kind,
-            "occurrence": signal.occurrence,
-            "due_at": format_moment(signal.due),
-            "published_at": published_at,
-            "expires_at": None if signal.expires is None else format_moment(signal.expires),
-            "expired": signal.expired,
-            "overtaken": signal.overtaken,
-            "cause": {"timer": _timer(signal.rule, signal.since, signal.due), "rule": signal.rule},
-            "stage": signal.stage or None,
-        }
-    )
-
-
-def customer_record(profile: Profile, updated_at: str) -> bytes:
-    """Customer v1: where the customer is in every journey."""
-    strand = profile.strands[0]
-    return orjson.dumps(
-        {
-            "customer_id": public_key(Key(profile.key)),
-            "epoch": profile.epoch,
-            "journeys": {
-                position.journey: {
-                    "version": position.version,
-                    "stage": position.stage or None,
-                    "since": format_moment(position.since) if position.seq and position.since >= 0 else None,
-                    "seq": position.seq,
-                }
-                for position in profile.positions
-            },
-            "touches": dict(zip(CHANNELS, strand.touches, strict=True)),
-            "first_seen": format_moment(strand.first),
-            "last_seen": format_moment(strand.newest),
-            "merged_into": None,
-            "updated_at": updated_at,
-        }
-    )
+def _or_null(name: str) -> str:
+    return f'"{_name(name)}"' if name else "null"

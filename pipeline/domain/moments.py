@@ -44,11 +44,15 @@ def _parse_any(text: str) -> int:
 
 def format_moment(ms: int) -> str:
     """RFC 3339, UTC, always milliseconds and `Z`."""
-    hour, rest = divmod(ms, _HOUR_MS)
-    text = _hour_texts.get(hour)
-    if text is None:
-        if len(_hour_texts) >= _REMEMBERED:
-            _hour_texts.clear()
-        text = _hour_texts[hour] = (_EPOCH + timedelta(hours=hour)).strftime("%Y-%m-%dT%H:").zfill(14)
-    second, milli = divmod(rest, 1000)
-    return text + _MINUTE_TEXT[second] + _MILLI_TEXT[milli]
+    hour = ms // 3_600_000
+    rest = ms - hour * 3_600_000
+    text = _hour_texts.get(hour) or _hour_text(hour)
+    second = rest // 1000
+    return f"{text}{_MINUTE_TEXT[second]}{_MILLI_TEXT[rest - second * 1000]}"
+
+
+def _hour_text(hour: int) -> str:
+    if len(_hour_texts) >= _REMEMBERED:
+        _hour_texts.clear()
+    text = _hour_texts[hour] = (_EPOCH + timedelta(hours=hour)).strftime("%Y-%m-%dT%H:").zfill(14)
+    return text

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from pipeline.adapters.schemas import mistakes
-from pipeline.application.records import cause, customer_record, entry_id, signal_record, transition_record
+from pipeline.application.records import customer_record, entry_id, signal_record, transition_record
 from pipeline.domain.compile import compile_journey
 from pipeline.domain.event import CHANNELS
 from pipeline.domain.feed import Feed, Signal, Transition
@@ -154,6 +154,22 @@ def test_a_customer_who_has_entered_no_stage_yet() -> None:
 
 @pytest.mark.parametrize("entry", [BY_EVENT, BY_SILENCE])
 def test_a_cause_is_an_event_or_a_silence(entry: Entry) -> None:
-    found = cause(entry)
+    found = transition(entry=entry)["cause"]
     assert ("event" in found, "timer" in found) == (bool(entry.event), not entry.event)
     assert found["rule"] == entry.rule
+
+
+@pytest.mark.parametrize("name", ['say "hi"', "back\\slash", "zażółć", "مشتری", "🛒"])
+def test_a_name_may_be_what_json_has_to_escape(name: str) -> None:
+    entry = Entry(START, "seen", "seen", name, name, "web", 0)
+    found = transition(key=f"c:{name}", entry=entry, kind="corrected", supersedes=(entry,))
+    assert found["id"] == f"{name}:shop:17:4"
+    assert found["customer_id"] == name
+    assert found["entry"] == found["supersedes"][0] == f"{name}:shop:seen:{name}"
+    assert found["cause"]["event"] == {"id": name, "type": name, "channel": "web"}
+    assert signal(key=f"c:{name}")["customer_id"] == name
+
+
+@pytest.mark.parametrize("name", ["tab\tline\nend\x00", "\x7f", "a\x85b"])
+def test_the_type_of_an_event_may_be_anything(name: str) -> None:
+    assert transition(entry=Entry(START, "seen", "seen", "e1", name, "web", 0))["cause"]["event"]["type"] == name
