@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from examples.cdnow.counts import MEMBER, counts
@@ -24,8 +25,9 @@ from pipeline.adapters.kafka import topics
 from pipeline.adapters.kafka.feed_reader import FeedReader
 from pipeline.adapters.kafka.sender import RawSender
 from pipeline.adapters.lanes_seen import lane_records
-from pipeline.adapters.published import Step, net_history, transition
+from pipeline.adapters.published import PublishedTransition, transition
 from pipeline.adapters.redis.reader import TableReader
+from pipeline.adapters.told_history import net_history
 from pipeline.application.lane_record import LaneRecord
 from pipeline.config import Settings, load
 from pipeline.dev.stack import Stack, running
@@ -145,16 +147,12 @@ def timers_done(settings: Settings, records: Iterable[LaneRecord]) -> bool:
     return all(look is None or look > END_MARK for look in looks)
 
 
-def count(history: Mapping[tuple[str, str], Sequence[Step]]) -> dict[str, int]:
+def count(history: Mapping[tuple[str, str], Sequence[PublishedTransition]]) -> dict[str, int]:
     """The same counts as counts.py, from the net history of the journeys."""
-    pairs = [
-        (before.to, after.to)
-        for steps in history.values()
-        for before, after in zip([Step("", "", steps[0].cause), *steps], steps, strict=False)
-        if steps
-    ]
+    stages = [["", *(entry.to or "" for entry in entries)] for entries in history.values()]
+    pairs = [pair for names in stages for pair in pairwise(names)]
     return {
-        "customers": sum(bool(steps) for steps in history.values()),
+        "customers": sum(len(names) > 1 for names in stages),
         "first_orders": pairs.count(("", "retention")),
         "lapses": pairs.count(("retention", "lapsed")),
         "win_backs": pairs.count(("lapsed", "retention")),

@@ -11,18 +11,18 @@ import msgspec
 from pipeline.adapters.journey_files import load_models
 from pipeline.adapters.kafka.sender import home_partition
 from pipeline.adapters.redis.reader import TableReader
-from pipeline.application.lane_record import decode_lane
+from pipeline.application.lane_record import LaneRecord, decode_lane
+from pipeline.application.outlook import as_time_has_it
 from pipeline.config import Settings
 from pipeline.domain.compile import Journey, compile_journey
 from pipeline.domain.encoding import decode, read_trail
 from pipeline.domain.event import CHANNELS
 from pipeline.domain.history import Entry
 from pipeline.domain.identity import KINDS_BY_STRENGTH, Key, customer_key, public_key
-from pipeline.domain.profile import Event, Pending, Position, Profile
+from pipeline.domain.profile import Event, Position, Profile
 from pipeline.domain.remembered import recent_of
 from pipeline.domain.spec import JourneySpec
 from pipeline.domain.touches import TouchTable
-from pipeline.domain.track import project
 from pipeline.errors import UserError
 
 _LOOKED_THROUGH: Final = 50_000
@@ -82,20 +82,43 @@ class CustomerView:
     journeys: Sequence[JourneyView]
 
 
-def find(settings: Settings, customer: str) -> CustomerView | None:
-    """The customer of this public key, None if nobody is known by it. Blocks; UserError if Redis does not answer."""
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A profile as it stands in the table of its lane, with the lane record that it was read with."""
+
+    profile: Profile
+    lane: int
+    position: str
+    record: LaneRecord | None
+
+    @property
+    def watermark(self) -> int | None:
+        return self.record.watermark if self.record else None
+
+
+def find(settings: Settings, customer: str) -> CustomerView:
+    """The customer of this public key. Blocks; UserError if nobody is known by it, or Redis does not answer."""
+    stored = find_stored(settings, customer)
+    touches, specs = load_models(settings)
+    company = TouchTable(touches).company
+    return view(stored, {spec.name: (spec, compile_journey(spec, company)) for spec in specs})
+
+
+def find_stored(settings: Settings, customer: str) -> Stored:
+    """As `find`, but as it is stored."""
     key = _key(customer)
     lane = home_partition(customer.encode(), settings.partitions)
     with TableReader(settings.application, settings.redis_url) as reader:
         position, (data, record) = reader.profiles(lane, [key.encode(), b"@lane"])
     if data is None:
-        return None
+        near = similar(settings, customer)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise UserError(f"nobody is known as {customer} to {settings.application}{hint}", 1)
     try:
-        profile = decode(data)
-        watermark = decode_lane(record).watermark if record else None
+        profile, decoded = decode(data), decode_lane(record) if record else None
     except msgspec.MsgspecError as error:
         raise UserError(f"{settings.table_key(lane)} {key}: cannot be read by this version: {error}", 1) from None
-    return _view(settings, profile, lane, (position or b"").decode(errors="replace"), watermark)
+    return Stored(profile, lane, (position or b"").decode(errors="replace"), decoded)
 
 
 def similar(settings: Settings, customer: str) -> list[str]:
@@ -116,16 +139,15 @@ def _key(customer: str) -> Key:
     return Key(customer) if colon and kind in KINDS_BY_STRENGTH else customer_key(customer)
 
 
-def _view(settings: Settings, profile: Profile, lane: int, position: str, watermark: int | None) -> CustomerView:
-    touches, specs = load_models(settings)
-    company = TouchTable(touches).company
-    models = {spec.name: (spec, compile_journey(spec, company)) for spec in specs}
+def view(stored: Stored, models: Mapping[str, tuple[JourneySpec, Journey]]) -> CustomerView:
+    """What is stored, for people; `models` by name."""
+    profile = stored.profile
     strands = profile.strands
     return CustomerView(
         customer=public_key(Key(profile.key)),
-        lane=lane,
-        position=position,
-        watermark=watermark,
+        lane=stored.lane,
+        position=stored.position,
+        watermark=stored.watermark,
         epoch=profile.epoch,
         first_seen=min(strand.first for strand in strands),
         last_seen=max(strand.newest for strand in strands),
@@ -137,7 +159,7 @@ def _view(settings: Settings, profile: Profile, lane: int, position: str, waterm
         parked=profile.parked,
         joined=public_key(Key(profile.to)) if profile.to else "",
         recent=sorted((event for strand in strands for event in recent_of(strand)), key=lambda event: event.at),
-        journeys=[_journey(each, models.get(each.journey), watermark) for each in profile.positions],
+        journeys=[_journey(each, models.get(each.journey), stored.watermark) for each in profile.positions],
     )
 
 
@@ -158,13 +180,8 @@ def _journey(position: Position, model: tuple[JourneySpec, Journey] | None, wate
 
 def _timers(position: Position, journey: Journey | None, watermark: int | None) -> list[TimerView]:
     """What still runs: the profile holds its timers as events left them, so what time did since is added here."""
-    track = position.track
-    ready: list[Pending] = []
-    known = journey is not None and all(rule in journey.timers for _, rule, _ in track.pending)
-    if journey is not None and known and watermark is not None:
-        track, ready = project(journey, track, watermark, [])
-    return [
-        TimerView(rule, since, due, journey.timers[rule].to if journey is not None and known else None)
-        for due, rule, since in track.pending
-        if (due, rule, since) not in ready
-    ]
+    pending = position.track.pending
+    if journey is None or not all(rule in journey.timers for _, rule, _ in pending):
+        return [TimerView(rule, since, due, None) for due, rule, since in pending]
+    _, running = as_time_has_it(journey, position.track, watermark)
+    return [TimerView(rule, since, due, journey.timers[rule].to) for due, rule, since in running]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from pipeline.adapters.journey_language import JourneyFile
 from pipeline.adapters.journey_parts import without
@@ -19,6 +19,7 @@ __all__ = [
     "built_in_journeys",
     "find_journey",
     "find_touches",
+    "load_files",
     "load_journey",
     "load_models",
     "load_touches",
@@ -32,20 +33,34 @@ MODELS: Final = Path(__file__).parent.parent / "models"
 _TABLE: Final = "touches"
 
 
+class ReadJourney(NamedTuple):
+    """A journey as read: its rules, what may not be meant in them, and the line in which each rule begins."""
+
+    spec: JourneySpec
+    warnings: list[Problem]
+    lines: Mapping[str, int]
+
+
 def load_models(settings: Settings) -> tuple[tuple[TouchSpec, ...], tuple[JourneySpec, ...]]:
     """The touch table, with the rows that the journeys bring along behind it, and the journeys that the settings name.
 
     UserError on a mistake in any of them.
     """
+    touches, found = load_files(settings)
+    return touches, tuple(journey.spec for journey in found.values())
+
+
+def load_files(settings: Settings) -> tuple[tuple[TouchSpec, ...], dict[Path, ReadJourney]]:
+    """As `load_models`, but with the file of each journey and the lines of its rules."""
     touches = load_touches(find_touches(settings.touches))
-    specs: dict[str, JourneySpec] = {}
+    found: dict[Path, ReadJourney] = {}
     for name in settings.journeys:
         path = find_journey(name)
-        spec = load_journey(path, touches, settings.grace, settings.clock == "event")
-        if spec.name in specs:
-            raise UserError(f"{path}: the journey '{spec.name}' is loaded already: give it another name")
-        specs[spec.name] = spec
-    return (*touches, *_brought(specs.values())), tuple(specs.values())
+        journey = read_journey(read(path), touches, _waits(settings.grace, settings.clock == "event"))
+        if any(journey.spec.name == other.spec.name for other in found.values()):
+            raise UserError(f"{path}: the journey '{journey.spec.name}' is loaded already: give it another name")
+        found[path] = journey
+    return (*touches, *_brought(journey.spec for journey in found.values())), found
 
 
 def _brought(specs: Iterable[JourneySpec]) -> tuple[TouchSpec, ...]:
@@ -95,14 +110,17 @@ def load_journey(
 
     `odd` leaves out to look for what can be followed but hardly meant: for journeys that chance has made.
     """
-    waits = dict.fromkeys(CHANNELS, 0) if clock_is_event else grace
-    return read_journey(read(path), tuple(touches), waits, odd)[0]
+    return read_journey(read(path), tuple(touches), _waits(grace, clock_is_event), odd).spec
+
+
+def _waits(grace: Mapping[str, int], clock_is_event: bool) -> Mapping[str, int]:
+    return dict.fromkeys(CHANNELS, 0) if clock_is_event else grace
 
 
 def read_journey(
     document: Document, touches: tuple[TouchSpec, ...], grace: Mapping[str, int], odd: bool = False
-) -> tuple[JourneySpec, list[Problem]]:
-    """The journey in a document, and warnings; UserError with all mistakes."""
+) -> ReadJourney:
+    """The journey in a document; UserError with all mistakes."""
     file, mistakes = examine(document, JourneyFile)
     problems = [problem for _, problem in mistakes]
     readable: Document | None = document
@@ -118,4 +136,4 @@ def read_journey(
     translation = Translation(readable, file, (*touches, *own), grace)
     if problems:
         refuse([*problems, *translation.mistakes()])
-    return translation.spec(odd), translation.warnings
+    return ReadJourney(translation.spec(odd), translation.warnings, translation.lines)

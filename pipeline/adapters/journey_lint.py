@@ -92,7 +92,7 @@ class Linter:
             self._note("error", document.problem((), f"not judged: its touch table, {table}, has mistakes of its own"))
             return
         try:
-            spec, warnings = read_journey(document, rows, self._grace)
+            spec, warnings, _ = read_journey(document, rows, self._grace)
         except UserError as error:
             self._refused(path, error)
             return
@@ -130,7 +130,7 @@ class Linter:
                 if old_table is not None
                 else self._table(table) or ()
             )
-            old, _ = read_journey(parse(Source(f"{path} of {what}", old_text)), rows, self._grace)
+            old = read_journey(parse(Source(f"{path} of {what}", old_text)), rows, self._grace).spec
         except UserError as error:
             why = error.message.splitlines()[0]
             self._note("warning", document.problem((), f"not compared: what it was in {what} is refused: {why}"))

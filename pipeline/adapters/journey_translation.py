@@ -93,6 +93,11 @@ class Translation:
             touches=tuple(row.spec(name) for name, row in self._file.touches.items()),
         )
 
+    @property
+    def lines(self) -> dict[str, int]:
+        """Where each rule begins in the file, from 1; known after `spec`."""
+        return {rule: self._document.mark(loc, at_key=True).line for rule, loc in self._locs.items()}
+
     def mistakes(self) -> list[Problem]:
         """What is wrong with single rules, of a file whose unreadable parts have been left out."""
         self._partial = True

@@ -1,7 +1,5 @@
-"""What subscribers read, as typed values: transitions, signals, dead letters, and the history they add up to."""
+"""What subscribers read, as typed values: transitions, signals, dead letters."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
@@ -56,6 +54,7 @@ class PublishedTransition(msgspec.Struct, frozen=True, rename={"from_": "from"})
     entry: str
     supersedes: list[str]
     occurred_at: str
+    published_at: str
     cause: Cause
 
 
@@ -120,29 +119,3 @@ def dead_letter(record: "FeedRecord") -> DeadLetter:
         key=(record.key or b"").decode(errors="replace"),
         value=(record.value or b"").decode(errors="replace"),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """An entry of the net history: the customer came to `to` at `at` (RFC 3339)."""
-
-    at: str
-    to: str
-    cause: Cause
-
-
-def net_history(transitions: Iterable[PublishedTransition]) -> dict[tuple[str, str], Sequence[Step]]:
-    """By (customer, journey): what remains once corrections are followed, in order of event time.
-
-    `transitions` in the order of their log; entries of one moment stay in the order of their publication.
-    """
-    entries: dict[tuple[str, str], dict[str, Step]] = {}
-    for each in transitions:
-        history = entries.setdefault((each.customer_id, each.journey), {})
-        for gone in each.supersedes:
-            history.pop(gone, None)
-        if each.kind == "retracted":
-            history.pop(each.entry, None)
-        elif each.kind != "moved" and each.to is not None:
-            history[each.entry] = Step(each.occurred_at, each.to, each.cause)
-    return {whose: sorted(history.values(), key=lambda step: step.at) for whose, history in entries.items()}

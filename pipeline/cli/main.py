@@ -23,6 +23,7 @@ COMMANDS = {
     "check": Command("pipeline.cli.check", "Compare topics and Redis with a slow fold of the input."),
     "dev": Command("pipeline.cli.dev", "A real Kafka and Redis on this machine, without Docker."),
     "draw": Command("pipeline.cli.draw", "Draw a journey: picture, diagram, or its map as a page."),
+    "explain": Command("pipeline.cli.explain", "Explain why a customer is where they are, and what could come next."),
     "ingest": Command("pipeline.cli.ingest", "Send the rows of files as raw events."),
     "lane": Command("pipeline.cli.lane", "Order a lane that waits for a person to go on."),
     "lint": Command("pipeline.cli.lint", "Judge journeys and touch tables, as a linter judges code."),

@@ -28,15 +28,9 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show where a customer is, since when, how they got there, what they did, and which timers run."""
-    from pipeline.adapters.customer_view import find, similar
-    from pipeline.errors import UserError
+    from pipeline.adapters.customer_view import find
 
-    settings = load_settings(config)
-    view = find(settings, customer)
-    if view is None:
-        near = similar(settings, customer)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise UserError(f"nobody is known as {customer} to {settings.application}{hint}", 1)
+    view = find(load_settings(config), customer)
     if as_json:
         _print_json(view)
         return

@@ -59,7 +59,7 @@ async def _records(
 ) -> "AsyncIterator[FeedRecord]":
     if from_beginning or key is not None:
         # Records of one customer may lie anywhere in their partition.
-        found = [record for record in await reader.everything() if key is None or record.key == key]
+        found = await (reader.everything() if key is None else reader.everything_of(key))
         newest = found if from_beginning or count >= len(found) else found[len(found) - count :]
     else:
         newest = await reader.last(count)

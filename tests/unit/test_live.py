@@ -37,6 +37,7 @@ def change(customer: str, to: str) -> Published:
         "entry": "e",
         "supersedes": [],
         "occurred_at": "2025-01-06T09:00:00.000Z",
+        "published_at": "2025-01-06T09:00:00.000Z",
         "cause": {"rule": "r"},
     }
     return transition(FeedRecord("t", 0, 0, 0, None, json.dumps(content).encode(), []))

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.adapters.kafka.feed_reader import FeedRecord
-from pipeline.adapters.published import dead_letter, net_history, signal, transition
+from pipeline.adapters.published import dead_letter, signal, transition
+from pipeline.adapters.told_history import net_history
 from pipeline.cli.lines import dead_letter_line, line
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
@@ -49,9 +50,13 @@ HISTORIES = {
         ],
         [(MONDAY, "a"), (TUESDAY, "b")],
     ),
-    "an entry that is published again replaces itself": (
-        [change(1, "entered", "a", "1", MONDAY), change(2, "corrected", "a", "1", TUESDAY, ["1"])],
-        [(TUESDAY, "a")],
+    "an entry that is told once more stands behind the others of its moment": (
+        [
+            change(1, "entered", "a", "1", MONDAY),
+            change(2, "corrected", "b", "2", MONDAY),
+            change(3, "corrected", "a", "1", MONDAY, ["1"]),
+        ],
+        [(MONDAY, "b"), (MONDAY, "a")],
     ),
     "a retraction removes its entry": (
         [change(1, "entered", "a", "1", MONDAY), change(2, "retracted", None, "1", MONDAY)],
@@ -68,7 +73,7 @@ HISTORIES = {
 def test_net_history(name: str) -> None:
     records, expected = HISTORIES[name]
     history = net_history(transition(each) for each in records)
-    assert [(step.at, step.to) for step in history["c1", "five-stage"]] == expected
+    assert [(step.occurred_at, step.to) for step in history["c1", "five-stage"]] == expected
 
 
 @pytest.mark.parametrize("path", sorted(SCHEMAS.glob("transition/examples/*.json")), ids=lambda path: path.stem)

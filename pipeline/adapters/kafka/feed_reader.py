@@ -122,6 +122,14 @@ class FeedReader:
         await self.rewind()
         return await self._up_to(await self.ends())
 
+    async def everything_of(self, key: bytes, since: int = 0) -> list[FeedRecord]:
+        """All that is committed now under one key, of what was appended at `since` (ms) or later."""
+        ends = await self.ends()
+        starts = await self._reader.offsets_for_times(dict.fromkeys(self._places, since))
+        for place, start in starts.items():
+            self._reader.seek(place, ends[place.topic, place.partition] if start is None else start.offset)
+        return await self._up_to(ends, key)
+
     async def last(self, count: int) -> list[FeedRecord]:
         """The newest `count` records of all partitions together, in order of append time; goes on from there."""
         ends = await self.ends()
@@ -134,10 +142,10 @@ class FeedReader:
             # Markers and aborted records take offsets too, so fewer records than offsets may lie there.
             back = back * 10 if back * 10 < _NEVER_MORE else None
 
-    async def _up_to(self, ends: dict[tuple[str, int], int]) -> list[FeedRecord]:
+    async def _up_to(self, ends: dict[tuple[str, int], int], key: bytes | None = None) -> list[FeedRecord]:
         found: list[FeedRecord] = []
         while not await self.reached(ends):
-            found += await self.read(0.2)
+            found += [record for record in await self.read(0.2) if key is None or record.key == key]
         return sorted(found, key=lambda record: record.timestamp)
 
     @property
