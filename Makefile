@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 BUILT := $(VENV)/.built
 COMPILED := $(foreach pxd,$(wildcard pipeline/*/*.pxd),$(pxd) $(pxd:.pxd=.py)) pipeline/_compiled.py
 ARGS ?=
-PURE := tests/property tests/unit/test_cases.py tests/unit/test_intake.py tests/unit/test_records.py tests/unit/test_stitch.py
+PURE := tests/property tests/unit/test_cases.py tests/unit/test_intake.py tests/unit/test_records.py tests/unit/test_replay.py tests/unit/test_stitch.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test pure lint types layers format dev cdnow bench chaos failpoints sim mutants reset clean lock
@@ -84,5 +84,5 @@ clean: ## Remove .venv, .dev and all caches of this directory
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 lock: ## Choose the versions anew (needs uv)
-	uv pip compile pyproject.toml --extra dev --extra draw --group test --group bench --group build --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra dev --extra draw --group test --group build --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --upgrade --output-file requirements.lock

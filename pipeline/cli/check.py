@@ -14,7 +14,7 @@ from pipeline.cli.settings import Config, Json, load_settings
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pipeline.cli.check_run import Advance, Checked
+    from pipeline.cli.check_run import Checked
     from pipeline.config import Settings
 
 CHECKED = {
@@ -56,28 +56,10 @@ def check(
 
 
 def _check(settings: "Settings", jobs: int | None, examples: int) -> "Checked":
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
     from pipeline.cli import check_run
+    from pipeline.cli.reading_progress import reading_progress
 
-    read_of = TextColumn("{task.completed:,.0f} records")
-    columns = (BarColumn(), TaskProgressColumn(), read_of, TimeElapsedColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(settings.application, total=None)
-
-        def read(more: int, of: int) -> None:
-            progress.update(task, advance=more, total=of)
-
-        advance: Advance = read
+    with reading_progress(settings.application) as advance:
         return check_run.check(settings, jobs, examples, advance)
 
 

@@ -5,15 +5,13 @@ there beyond it must be counted by a later one, which is read at last.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
-from typing import Self
 
-from pipeline.adapters.kafka.connection import Cluster, connection, step, until_settled
-from pipeline.adapters.kafka.metadata import EARLIEST, LATEST, log_offsets, topic_id
-from pipeline.adapters.kafka.reader import committed_records
+from pipeline.adapters.kafka.connection import step, until_settled
+from pipeline.adapters.kafka.logs import Logs
+from pipeline.adapters.kafka.metadata import EARLIEST, LATEST, topic_id
 from pipeline.adapters.redis.reader import TableReader
 from pipeline.application.ports import Doubt, Record
 from pipeline.checker.lane_changelog import LANE, read_record
@@ -23,8 +21,6 @@ from pipeline.checker.rules import Input, Rules, read_models
 from pipeline.config import Settings
 from pipeline.errors import UserError
 
-PATIENCE_S = 30.0
-"""How long an open transaction is waited for: Kafka aborts it by then, unless a producer asked for longer."""
 TAIL = 2_000
 
 Taker = Callable[[Sequence[Record]], None]
@@ -89,7 +85,7 @@ async def survey(settings: Settings, rules: Rules) -> Survey:
     )
 
 
-async def _cut(logs: "Logs", topic: str, lane: int, first: int, end: int) -> Cut:
+async def _cut(logs: Logs, topic: str, lane: int, first: int, end: int) -> Cut:
     """The newest lane record, found from the end of the log."""
     back = TAIL
     while True:
@@ -102,40 +98,6 @@ async def _cut(logs: "Logs", topic: str, lane: int, first: int, end: int) -> Cut
         if start == first:
             return Cut(-1, NOTHING)
         back *= 8
-
-
-class Logs:
-    """Reads logs over one connection. An async context manager; raises Doubt, and UserError for what is not there."""
-
-    def __init__(self, settings: Settings, role: str) -> None:
-        self.cluster = Cluster(connection(settings, role))
-        self._limit = settings.step_timeout_s
-        self._brokers = settings.brokers
-
-    async def __aenter__(self) -> Self:
-        async with step(f"Kafka at {self._brokers}", self._limit):
-            await self.cluster.open()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.cluster.close()
-
-    async def bounds(self, places: Sequence[tuple[str, int]], at: int) -> dict[tuple[str, int], int]:
-        """The first (EARLIEST) or the next (LATEST, open transactions included) offset of each log."""
-        async with step("where the logs begin and end", self._limit):
-            answers = await log_offsets(self.cluster, places, at)
-        found: dict[tuple[str, int], int] = {}
-        for (topic, lane), offset in answers.items():
-            if not isinstance(offset, int):
-                raise UserError(f"{topic}-{lane} cannot be read: {offset!r}; `journey topics check` says what is there")
-            found[topic, lane] = offset
-        return found
-
-    def read(self, topic: str, lane: int, start: int, end: int) -> AsyncIterator[Sequence[Record]]:
-        """Everything committed in [start, end)."""
-        return committed_records(self.cluster, topic, lane, start, end, self._limit, PATIENCE_S)
 
 
 class LaneReading:

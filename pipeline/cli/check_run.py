@@ -4,7 +4,7 @@ import asyncio
 import logging
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ from pipeline.checker.lane_check import LaneResult
 from pipeline.checker.routes import check_routes
 from pipeline.checker.rules import Rules
 from pipeline.cli.check_lane import LaneReading, Report, Survey, rules_of, survey
+from pipeline.cli.reading_progress import Advance
 
 if TYPE_CHECKING:
     from pipeline.config import Settings
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 LOOK_S = 0.1
 WORTH_PROCESSES = 50_000
 """So many positions take about as long as a process takes to start."""
-Advance = Callable[[int, int], None]
-"""Is told how many more positions have been read, and how many there are in all."""
-
 _told: Any = None
 """In a process of the pool: the queue on which it tells of its progress."""
 

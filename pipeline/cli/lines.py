@@ -6,6 +6,7 @@ from rich.text import Text
 
 from pipeline.adapters.published import Cause, DeadLetter, Published, PublishedTransition
 from pipeline.domain.duration import format_duration
+from pipeline.domain.history import Entry
 from pipeline.domain.moments import format_moment
 
 _START: Final = "·"
@@ -59,6 +60,15 @@ def why(cause: Cause) -> str:
     if cause.timer is not None:
         return f"{format_duration(cause.timer.lasted)} of silence since {minute(cause.timer.since)}"
     return cause.rule
+
+
+def caused(entry: Entry) -> str:
+    """The same of an entry in a profile; of one from long ago the rule is all that is known."""
+    if entry.type:
+        return f"{entry.type} on {entry.channel}"
+    if entry.since >= 0:
+        return f"{format_duration(entry.at - entry.since)} of silence since {minute(entry.since)}"
+    return f"rule {entry.rule}"
 
 
 def minute(moment: str | int | None) -> str:

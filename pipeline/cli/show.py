@@ -69,7 +69,7 @@ def _show(console: "Console", view: "CustomerView", language: str) -> None:
 
 
 def _show_journey(console: "Console", journey: "JourneyView", language: str) -> None:
-    from pipeline.cli.lines import minute, stage
+    from pipeline.cli.lines import caused, minute, stage
 
     here = stage(journey.stage)
     label = journey.label(journey.stage, language)
@@ -81,7 +81,12 @@ def _show_journey(console: "Console", journey: "JourneyView", language: str) -> 
     before = ""
     for entry in journey.history:
         console.print(
-            f"  [dim]{minute(entry.at)}[/]  ", stage(before), " → ", stage(entry.to), f"  [dim]{_why(entry)}[/]", sep=""
+            f"  [dim]{minute(entry.at)}[/]  ",
+            stage(before),
+            " → ",
+            stage(entry.to),
+            f"  [dim]{caused(entry)}[/]",
+            sep="",
         )
         before = entry.to
     for timer in journey.timers:
@@ -92,17 +97,6 @@ def _show_journey(console: "Console", journey: "JourneyView", language: str) -> 
         )
     for name, count in journey.signals.items():
         console.print(f"  signal {name} fired {count} {'time' if count == 1 else 'times'}")
-
-
-def _why(entry: "Entry") -> str:
-    from pipeline.cli.lines import minute
-    from pipeline.domain.duration import format_duration
-
-    if entry.type:
-        return f"{entry.type} on {entry.channel}"
-    if entry.since >= 0:
-        return f"{format_duration(entry.at - entry.since)} of silence since {minute(entry.since)}"
-    return f"rule {entry.rule}"
 
 
 def _print_json(view: "CustomerView") -> None:

@@ -57,8 +57,8 @@ def test_the_lock_covers_what_the_project_asks_for() -> None:
         *PROJECT["build-system"]["requires"],
         *PROJECT["project"]["dependencies"],
         *PROJECT["project"]["optional-dependencies"]["dev"],
+        *PROJECT["project"]["optional-dependencies"]["draw"],
         *PROJECT["dependency-groups"]["test"],
-        *PROJECT["dependency-groups"]["bench"],
         *PROJECT["dependency-groups"]["build"],
     ]
     assert {normal(requirement) for requirement in asked} - locked == set()
