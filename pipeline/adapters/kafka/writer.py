@@ -1,8 +1,9 @@
 """The transactional producer of one lane.
 
-It speaks the protocol by itself, on aiokafka's client. aiokafka's own producer would commit over a batch that failed,
-repeats EndTxn without end (a late one may meet the next transaction), and waits for ever to be stopped while the
-brokers are away; here every step ends, and a doubt leaves nothing behind that goes on by itself.
+It speaks the protocol by itself, on aiokafka's client: that of Kafka 4 where the cluster has it (`transactions`), else
+the one before. aiokafka's own producer would commit over a batch that failed, repeats EndTxn without end (a late one may
+meet the next transaction), and waits for ever to be stopped while the brokers are away; here every step ends, and a doubt
+leaves nothing behind that goes on by itself.
 """
 
 from collections import defaultdict
@@ -13,6 +14,7 @@ from typing import Any
 from aiokafka.errors import CoordinatorNotAvailableError, NotCoordinatorError
 from aiokafka.protocol.transaction import AddPartitionsToTxnRequest, EndTxnRequest, InitProducerIdRequest
 
+from pipeline.adapters.kafka import transactions
 from pipeline.adapters.kafka.batches import BATCH_BYTES, Batch, Stamp, cut
 from pipeline.adapters.kafka.connection import Cluster, Connection, check, step, until_settled
 from pipeline.adapters.kafka.metadata import TopicPartition
@@ -47,6 +49,7 @@ class TransactionalWriter:
         self._batch_bytes = batch_bytes
         self._usable = False
         self._coordinator: int | None = None
+        self._begins_by_producing = False
         self._producer, self.epoch = -1, -1
         self._stamps: dict[TopicPartition, Stamp] = {}
 
@@ -54,6 +57,7 @@ class TransactionalWriter:
         await self.close()
         async with step(f"start of producer {self._id}", self._limit):
             await self._cluster.open()
+            self._begins_by_producing = await transactions.begins_by_producing(self._cluster)
             self._producer, self.epoch = await until_settled(self._cluster, self._limit, self._take_over)
         self._stamps.clear()
         self._usable = True
@@ -66,12 +70,13 @@ class TransactionalWriter:
         last: dict[TopicPartition, int] = {}
         if batches:
             async with step(f"transaction of producer {self._id}", self._limit):
-                await until_settled(self._cluster, self._limit, lambda: self._add(list(batches)))
+                if not self._begins_by_producing:
+                    await until_settled(self._cluster, self._limit, lambda: self._add(list(batches)))
                 await failpoints.reached(Failpoint.COMMIT_BEGUN)
                 # Kafka takes one batch a partition in a request.
                 for rank in zip_longest(*batches.values()):
                     sent = {tp: batch for tp, batch in zip(batches, rank, strict=True) if batch is not None}
-                    answer = await produce(self._cluster, sent, self._limit, self._id)
+                    answer = await produce(self._cluster, sent, self._limit, self._id, begin=self._begins_by_producing)
                     last.update({tp: answer[tp].offset + batch.count - 1 for tp, batch in sent.items()})
             await failpoints.reached(Failpoint.COMMIT_PRODUCED)
             async with step(f"commit of producer {self._id}", self._limit):
@@ -115,10 +120,14 @@ class TransactionalWriter:
             self._check(code, f"transaction of producer {self._id} on {topic}-{partition}")
 
     async def _end(self) -> None:
-        """Sent once, whatever comes of it: a second one could commit what another has begun since."""
-        asking = self._ask_coordinator(EndTxnRequest(self._id, self._producer, self.epoch, COMMIT))
+        """Sent once, whatever comes of it: before version 4 of Kafka a second one could commit what has begun since."""
+        end = transactions.EndTxnRequest if self._begins_by_producing else EndTxnRequest
+        asking = self._ask_coordinator(end(self._id, self._producer, self.epoch, COMMIT))
         answer = await failpoints.meanwhile(Failpoint.COMMIT_SENT, asking)
         self._check(answer.error_code, f"commit of producer {self._id}")
+        if self._begins_by_producing:
+            self._producer, self.epoch = answer.producer_id, answer.producer_epoch
+            self._stamps.clear()
 
     async def _ask_coordinator(self, request: Any) -> Any:
         if self._coordinator is None:
