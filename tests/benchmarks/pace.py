@@ -16,7 +16,7 @@ from confluent_kafka import Producer
 from tests.benchmarks import common_work
 
 CUSTOMERS: Final = 20_000
-LINGER_MS: Final = 1
+LINGER_MS: Final = 5
 END_S: Final = 30.0
 
 

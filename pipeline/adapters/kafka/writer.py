@@ -1,9 +1,9 @@
 """The transactional producer of one lane.
 
 It speaks the protocol by itself, on aiokafka's client: that of Kafka 4 where the cluster has it (`transactions`), else
-the one before. aiokafka's own producer would commit over a batch that failed, repeats EndTxn without end (a late one may
-meet the next transaction), and waits for ever to be stopped while the brokers are away; here every step ends, and a doubt
-leaves nothing behind that goes on by itself.
+the one before. aiokafka's own producer would commit over a batch that failed, repeats EndTxn without end (a late one
+may meet the next transaction), and waits for ever to be stopped while the brokers are away; here every step ends, and
+a doubt leaves nothing behind that goes on by itself.
 """
 
 from collections import defaultdict
