@@ -29,7 +29,7 @@ class Failpoint(Enum):
     BATCH_TAKEN = "batch.taken", "a batch has left the queues"
     BATCH_LOADED = "batch.loaded", "the profiles of the batch are loaded, the table is watched"
     BATCH_FOLDED = "batch.folded", "the batch is folded and encoded, no transaction has begun"
-    COMMIT_BEGUN = "commit.begun", "the transaction has begun, nothing is produced"
+    COMMIT_BEGUN = "commit.begun", "all of it is ready for the transaction, nothing is produced"
     COMMIT_PRODUCED = "commit.produced", "all of it is produced and acknowledged, the transaction is open"
     COMMIT_SENT = "commit.sent", "the end of the transaction is sent, its answer is awaited"
     COMMIT_ANSWERED = "commit.answered", "the transaction is committed, Redis does not know of it"

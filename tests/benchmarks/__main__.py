@@ -84,7 +84,7 @@ def latency_command(
     lanes: Annotated[int, typer.Option(min=1, help="Lanes, all of one worker.")] = 12,
     warm_s: Annotated[
         float, typer.Option(min=0, help="Seconds from the first transition on that do not count.")
-    ] = 15.0,
+    ] = 60.0,
     seconds: Annotated[float, typer.Option(min=1, help="Seconds that count.")] = 30.0,
     systems: Systems = "worker,kafka-streams",
     results_file: Results = RESULTS,
@@ -92,7 +92,7 @@ def latency_command(
     """From the sending of an event to its transition at a subscriber: p50, p90, p99."""
     ready = _available(systems)
     course = latency.Course(rate, lanes, warm_s, seconds)
-    with _bench(results_file) as bench:
+    with _bench(results_file, optimise=True) as bench:
         for number in range(pairs):
             for system in ready:
                 bench.keep(latency.measure(bench.stack, system, course, bench.directory, number, bench.say))
@@ -225,10 +225,10 @@ class Bench:
 
 
 @contextmanager
-def _bench(results_file: Path) -> Iterator[Bench]:
+def _bench(results_file: Path, *, optimise: bool = False) -> Iterator[Bench]:
     with (
         console.status("starting Kafka and Redis") as status,
-        Stack(heap_mb=512) as stack,
+        Stack(heap_mb=512, optimise=optimise) as stack,
         tempfile.TemporaryDirectory(prefix="benchmark-") as directory,
     ):
         yield Bench(stack, Path(directory), status.update, results_file, _circumstances(stack))

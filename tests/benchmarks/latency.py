@@ -26,7 +26,7 @@ class Course:
 
     rate: float = 2_000.0
     lanes: int = 12
-    warm_s: float = 15.0
+    warm_s: float = 60.0
     seconds: float = 30.0
 
 

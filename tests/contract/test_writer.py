@@ -1,11 +1,27 @@
-"""What a lane may rely on in its transactional producer: the fake and the real Kafka answer the same."""
+"""What a lane may rely on in its transactional producer: the fake and the real Kafka answer the same.
+
+The real one is asked in the transaction protocol of Kafka 4 and in the one before.
+"""
 
 import pytest
 
+from pipeline.adapters.kafka import transactions
+from pipeline.adapters.kafka.connection import Cluster
+from pipeline.adapters.kafka.writer import TransactionalWriter
 from pipeline.application.ports import Entry, Fenced, KafkaDoubt, Outgoing
 from tests.contract.kafka_worlds import World, world
 
 __all__ = ["world"]
+
+
+@pytest.fixture(autouse=True, params=["newer", "older"])
+def protocol(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    async def no(_cluster: Cluster) -> bool:
+        return False
+
+    if request.param == "older":
+        monkeypatch.setattr(transactions, "begins_by_producing", no)
+    return str(request.param)
 
 
 def entries(*values: bytes) -> list[Entry]:
@@ -171,3 +187,15 @@ async def test_a_topic_that_does_not_exist_is_a_doubt(world: World) -> None:
     await writer.start()
     with pytest.raises(KafkaDoubt, match=topic):
         await writer.commit([Outgoing(topic, 0, entries(b"a"))])
+
+
+async def test_each_transaction_has_an_epoch_of_its_own_in_the_newer_protocol(world: World, protocol: str) -> None:
+    topic = await world.topic("epochs")
+    writer = world.writer("lane")
+    await writer.start()
+    epochs = set()
+    for value in (b"a", b"b", b"c"):
+        await writer.commit([Outgoing(topic, 0, entries(value))])
+        epochs.add(writer.epoch if isinstance(writer, TransactionalWriter) else value)
+    assert len(epochs) == (1 if isinstance(writer, TransactionalWriter) and protocol == "older" else 3)
+    assert await values(world, topic) == [b"a", b"b", b"c"]
