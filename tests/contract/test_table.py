@@ -198,12 +198,14 @@ class TestApply:
         await table.apply(b"T:2", fields(b=b"2"))
         assert await table.load([b"a", b"b"], b"T:2") == [b"1", b"2"]
 
-    @pytest.mark.parametrize("read_by", ["load", "position", "apply", "rebuild"])
+    @pytest.mark.parametrize("read_by", ["load", "load nothing", "position", "apply", "rebuild"])
     async def test_refuses_once_another_worker_wrote(self, table: Table, other: Table, read_by: str) -> None:
         await fill(table, b"T:1", TableWrite({b"a": b"1"}, {b"a": 5}))
         match read_by:
             case "load":
                 await table.load([b"a"], b"T:1")
+            case "load nothing":
+                await table.load([], b"T:1")
             case "position":
                 await table.position()
             case "apply":

@@ -168,6 +168,9 @@ class FakeTable:
             return found
 
     async def load(self, fields: Sequence[bytes], position: bytes) -> list[bytes | None]:
+        if not fields and self._guarded and self._position == position:
+            return []
+
         def read() -> tuple[bytes | None, list[bytes | None]]:
             stored = self._stored(self._key)
             return self._watch(connection), [stored.fields.get(name) for name in fields]

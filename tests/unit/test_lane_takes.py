@@ -45,7 +45,8 @@ async def test_nothing_of_another_world_is_carried_over(workers: Workers) -> Non
     assert workers.feed(TOPICS.signals) == []
     workers.kafka.delete_topic(TOPICS.profiles)
     workers.kafka.create_topic(TOPICS.profiles, PARTITIONS)
-    workers.redis.drop_connections()
+    for _ in workers.lanes:
+        workers.kafka.fail_next("commit", "lost")
     for partition in workers.lanes:
         workers.append("raw.web", partition, b"wakes the lane")
     workers.inputs.deliver()

@@ -63,7 +63,12 @@ class RedisTable:
             return found
 
     async def load(self, fields: Sequence[bytes], position: bytes) -> list[bytes | None]:
-        """The fields' values, each HMGET with the `@pos` it was read at; TableDoubt if one is not `position`."""
+        """The fields' values, each HMGET with the `@pos` it was read at; TableDoubt if one is not `position`.
+
+        For no fields at all the watch that is kept up since the table was at `position` is as good as another look.
+        """
+        if not fields and self._guarded and self._position == position:
+            return []
         table = self._keys.table
         chunks = range(0, len(fields), FIELDS_A_COMMAND) or (0,)
         reads: list[Command] = [(b"HMGET", table, POSITION, *fields[at : at + FIELDS_A_COMMAND]) for at in chunks]
