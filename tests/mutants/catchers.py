@@ -14,7 +14,10 @@ from hypothesis import Phase, settings
 from tests.cases.reading import read_cases
 from tests.chaos.run import Chaos, Plan
 from tests.mutants.registry import Layer, mutants, planted
+from tests.property.built_in import built_in
 from tests.property.conftest import EXAMPLES
+from tests.property.led_customer import targets
+from tests.property.test_every_stage_and_touch import LIVES, lead
 from tests.property.test_fold_agrees import test_both_folds_agree_after_every_step as folds_agree
 from tests.property.test_fold_converges import test_every_arrival_gives_the_same as arrivals_agree
 from tests.property.watermark_world import World
@@ -43,6 +46,7 @@ COLLECT: Final = 10
 _QUICKLY: Final = settings(
     max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, phases=[Phase.generate]
 )
+_LIVES: Final = settings(_QUICKLY, max_examples=LIVES.max_examples, stateful_step_count=LIVES.stateful_step_count)
 FOLD_TESTS: Final = [_QUICKLY(test) for test in (folds_agree, arrivals_agree)]
 
 
@@ -63,14 +67,19 @@ def look(name: str | None, layer: Layer, catcher: Catcher, most_s: float, quick:
     """
     began = time.perf_counter()
     what, tries = "", 0
-    models.cache_clear()  # a bug may be in what journeys are compiled to
+    _forget()  # a bug may be in what journeys are compiled to
     with planted(None if catcher == "chaos" else name):
         for each in LOOKS[catcher](name, layer, most_s, quick):
             what, tries = each(), tries + 1
             if what or time.perf_counter() - began > most_s:
                 break
-    models.cache_clear()
+    _forget()
     return Sighting(catcher, what[:200], tries, round(time.perf_counter() - began, 2))
+
+
+def _forget() -> None:
+    models.cache_clear()
+    built_in.cache_clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +120,8 @@ def _property(_name: str | None, layer: Layer, *_: object) -> Iterator[Look]:
         return
     for test in FOLD_TESTS:
         yield _failure(test, test.__name__)
+    for journey, stage in targets():
+        yield _failure(partial(lead, journey, stage, _LIVES), f"{journey} in {stage or 'start'}")
 
 
 def _simulation(name: str | None, _layer: Layer, _most_s: float, quick: bool) -> Iterator[Look]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -128,6 +129,16 @@ class TwoFolds:
         """The profile leaves the cache and comes back from the table."""
         self.profile = decode_profile(encode_profile(self.profile))
         self.fold.align(self.profile)
+
+    def copy(self) -> "TwoFolds":
+        """The same customer once more; the profile comes from the table."""
+        other = TwoFolds(self.models, self.admission.lateness, self.admission.limit)
+        other.profile = self.profile
+        other.reload()
+        other.admission, other.subscriber = deepcopy(self.admission), deepcopy(self.subscriber)
+        other.acts, other.late = list(self.acts), self.late
+        other.watermark, other.index = self.watermark, self.index
+        return other
 
     def event(self, sent: Sent) -> Event:
         """The event as the fast fold takes it."""
