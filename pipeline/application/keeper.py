@@ -85,9 +85,10 @@ class Keeper:
             await failpoints.reached(Failpoint.TICK_ENDS)
             for lane, (ticked_at, offset) in zip(lanes, ticks, strict=True):
                 lane.ticked(ticked_at, offset, {topic: ends.get((topic, lane.partition)) for topic in self._topics})
-        for lane, record in zip(lanes, said, strict=True):
-            if record.raw is not None:
-                self._metrics.set("lane_progress_timestamp_seconds", record.raw / 1000, str(lane.partition))
+        here = {lane.partition for lane in self._lanes()}  # a lane that has left meanwhile must leave no series here
+        for record in said:
+            if record.raw is not None and record.lane in here:
+                self._metrics.set("lane_progress_timestamp_seconds", record.raw / 1000, str(record.lane))
         self._metrics.set("cache_profiles", sum(lane.cached() for lane in lanes))
 
     async def read(self) -> None:

@@ -53,6 +53,7 @@ SIGNAL = Label("signal", bound="the signals of the journey")
 CHANNEL = Label("channel", (*CHANNELS, UNKNOWN_CHANNEL))
 OUTCOME = Label("outcome", ("folded", "duplicate", "routed", "late", "dead"))
 STATE = Label("state", ("new", "taking", "running", "waiting", "parked", "stopped"))
+CLOCK = Label("clock", ("live", "event"))
 WAIT = Label("reason", (NONE, "replaying", "redis", "kafka", "fenced", "breaker", "retention", "membership"))
 
 _STEP_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -123,6 +124,13 @@ METRICS: Final = (
     ),
     Metric("lane_lag_records", "gauge", "lane", "Positions between the lane and the end of its input.", (LANE, TOPIC)),
     Metric(
+        "lane_readable_lag_records",
+        "gauge",
+        "lane",
+        "Of these, the positions that can be read now: up to the last stable offset, before any open transaction.",
+        (LANE, TOPIC),
+    ),
+    Metric(
         "lane_progress_timestamp_seconds",
         "gauge",
         "lane",
@@ -178,6 +186,13 @@ METRICS: Final = (
         "1 for a lane, of whatever worker, that holds the watermark back.",
         (Label("holder", bound="partitions"),),
     ),
+    Metric(
+        "lanes",
+        "gauge",
+        "worker",
+        "All lanes of the application, whoever has them, under the clock of the settings; 0 under the other.",
+        (CLOCK,),
+    ),
     Metric("rebalances_total", "counter", "worker", "Rebalances of the consumer group that this worker went through."),
     Metric(
         "loop_delay_seconds",
@@ -216,8 +231,8 @@ def samples(record: LaneRecord) -> Iterator[Sample]:
         for name, count in names.items():
             signal, _, kind = name.rpartition(":")
             yield "signals_total", (journey, signal, kind), count
-    for reason, count in record.dead.items():
-        yield "dead_letters_total", (reason,), count
+    dead: dict[str, int] = dict.fromkeys(get_args(Reason), 0)  # a rate needs the zero that it began with
+    yield from (("dead_letters_total", (reason,), count) for reason, count in (dead | record.dead).items())
     for journey, stages in record.stages.items():
         yield from (("customers", (journey, stage), count) for stage, count in stages.items())
     yield "truncated_total", (), record.truncated
@@ -225,7 +240,7 @@ def samples(record: LaneRecord) -> Iterator[Sample]:
     yield "old_events_total", (), record.old
     yield "timers_parked_total", (), record.parked
     yield "breaker_open", (), record.breaker is not None
-    skipped: dict[str, int] = {}
+    skipped = dict.fromkeys(record.next, 0)
     for skip in record.skipped:
         skipped[skip.topic] = skipped.get(skip.topic, 0) + skip.end - skip.start
     yield from (("skipped_records_total", (topic,), count) for topic, count in skipped.items())

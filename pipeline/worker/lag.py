@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import structlog
 
+from pipeline.application.metrics import Metrics, NoMetrics
 from pipeline.application.ports import KafkaDoubt
 from pipeline.worker.inputs import ConsumerInputs
 from pipeline.worker.lanes import LaneSet
@@ -17,8 +18,9 @@ EVERY_S = 5.0
 class Lag:
     """What every lane here had still to read when it was last asked for; `of` and `all` are safe from any thread."""
 
-    def __init__(self, inputs: ConsumerInputs, lanes: LaneSet) -> None:
+    def __init__(self, inputs: ConsumerInputs, lanes: LaneSet, metrics: Metrics | None = None) -> None:
         self._inputs = inputs
+        self._metrics: Metrics = metrics or NoMetrics()
         self._lanes = lanes
         self._ends: Mapping[tuple[str, int], int] = {}
         self.unanswered = False
@@ -33,6 +35,8 @@ class Lag:
         try:
             self._ends = await self._inputs.ends(list(positions))
             self.unanswered = False
+            for (topic, partition), behind in self.all().items():
+                self._metrics.set("lane_readable_lag_records", behind, str(partition), topic)
             await self._inputs.publish_offsets(self._positions())
         except KafkaDoubt as doubt:
             self.unanswered = True

@@ -6,6 +6,7 @@ from functools import partial
 
 import structlog
 
+from pipeline.application.metrics import Metrics, NoMetrics
 from pipeline.application.ports import Abandoned, LaneHandle, LaneReport, Refused
 from pipeline.errors import UserError
 
@@ -33,8 +34,9 @@ class LaneSet:
     released in the background.
     """
 
-    def __init__(self, make_lane: Callable[[int], LaneHandle]) -> None:
+    def __init__(self, make_lane: Callable[[int], LaneHandle], metrics: Metrics | None = None) -> None:
         self._make_lane = make_lane
+        self._metrics: Metrics = metrics or NoMetrics()
         self._lanes: dict[int, LaneHandle] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._asked: set[asyncio.Task[None]] = set()
@@ -60,6 +62,7 @@ class LaneSet:
         """Runs the lanes of exactly these partitions, as assigned in this generation of the group."""
         if self._closed:
             return
+        self._metrics.increment("rebalances_total", 1)
         log.info("lanes.start", generation=generation, lanes=sorted(partitions))
         for partition in list(self._lanes):
             if partition not in partitions or self._still_runs(partition):

@@ -22,13 +22,14 @@ from typing import Any
 import structlog
 
 from pipeline._compiled import compiled
+from pipeline.application.metrics import Metrics, NoMetrics
 from pipeline.application.ports import LaneHandle
 from pipeline.config import Settings
 from pipeline.errors import UserError
 from pipeline.worker.app import WorkerApp, create_app
 from pipeline.worker.brokers import wait_for_brokers
 from pipeline.worker.consumer_thread import BEAT_S
-from pipeline.worker.event_loop import new_event_loop
+from pipeline.worker.event_loop import measure_delays, new_event_loop
 from pipeline.worker.every import every
 from pipeline.worker.health import Health, patience
 from pipeline.worker.inputs import ConsumerInputs
@@ -70,6 +71,7 @@ class Wiring:
     make_lane: Callable[[int], LaneHandle]
     background: Sequence[Background] = field(default=())
     on_started: Callable[[], None] | None = None
+    metrics: Metrics = field(default_factory=NoMetrics)
 
 
 Wire = Callable[[Surroundings], AbstractAsyncContextManager[Wiring]]
@@ -136,11 +138,11 @@ async def _run(settings: Settings, wire: Wire, end: Deadline) -> int:
 
 
 async def _work(around: Surroundings, wiring: Wiring, datadir: str, asked_to_stop: asyncio.Event, end: Deadline) -> int:
-    lanes = LaneSet(wiring.make_lane)
+    lanes = LaneSet(wiring.make_lane, wiring.metrics)
     app = create_app(around.settings, lanes, datadir)
     consumer = consumer_of(app)
     around.inputs.attach(consumer)
-    lag = Lag(around.inputs, lanes)
+    lag = Lag(around.inputs, lanes, wiring.metrics)
     watchdog = Watchdog(around.health.look, patience(around.settings.stuck_after_s))
     around.health.attach(consumer, lanes, lag, watchdog)
     around.health.waiting_for = "a place in the consumer group"
@@ -157,6 +159,7 @@ async def _work(around: Surroundings, wiring: Wiring, datadir: str, asked_to_sto
             wiring.on_started()
         async with asyncio.TaskGroup() as group:
             group.create_task(every(EVERY_S, lag.look), name="lag")
+            group.create_task(measure_delays(wiring.metrics), name="delays")
             for part in wiring.background:
                 group.create_task(_endless(part, lanes), name=getattr(part, "__name__", "background"))
 

@@ -133,6 +133,7 @@ async def wire(around: Surroundings) -> AsyncIterator[Wiring]:
     settings = around.settings
     rules = compile_rules(settings)
     metrics = PrometheusMetrics()
+    metrics.set("lanes", settings.partitions, settings.clock)
     clock = SystemClock()
     owner = f"{socket.gethostname()}:{os.getpid()}"
     pages = HealthServer(settings.http_host, settings.http_port, around.health, metrics) if settings.http_port else None
@@ -206,6 +207,6 @@ async def wire(around: Surroundings) -> AsyncIterator[Wiring]:
             return Keeper(progress, watermark, clock, metrics, ours, inputs, settings.tick_s, shared.event_clock)
 
         try:
-            yield Wiring(make_lane, (tick, read_progress))
+            yield Wiring(make_lane, (tick, read_progress), metrics=metrics)
         finally:
             await progress.close()

@@ -9,6 +9,7 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from pipeline.adapters.prometheus import PrometheusMetrics
 from pipeline.application.ports import Fetched, KafkaDoubt
 from pipeline.config import Settings
 from pipeline.dev.stack import Stack
@@ -206,7 +207,8 @@ async def test_lag_is_known_and_published_for_tools(settings: Settings, tmp_path
     ):
         await traffic.send(140)
         await until(lambda: len(numbers_in(tmp_path)) == 140, "all records")
-        lag = Lag(worker.inputs, worker.lanes)
+        metrics = PrometheusMetrics()
+        lag = Lag(worker.inputs, worker.lanes, metrics)
         await lag.look()
         assert lag.all() == {(topic, partition): 0 for topic in topics for partition in range(2)}
         await worker.inputs.pause(topics[0], 1)
@@ -214,6 +216,8 @@ async def test_lag_is_known_and_published_for_tools(settings: Settings, tmp_path
         await until(lambda: len(numbers_in(tmp_path)) == 270, "all records but ten")
         await lag.look()
         assert (lag.of(0), lag.of(1)) == (0, 10)
+        shown = f'journey_lane_readable_lag_records{{lane="1",topic="{topics[0]}"}} 10.0'
+        assert shown in metrics.exposition("")[0].decode().splitlines()
         admin = AIOKafkaAdminClient(bootstrap_servers=settings.brokers)
         await admin.start()
         offsets = await admin.list_consumer_group_offsets(settings.application)

@@ -1,12 +1,13 @@
 """The tick of a worker: the order of what it asks for, on which the watermark rests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
+from pipeline.adapters.prometheus import PrometheusMetrics
 from pipeline.application.keeper import Keeper
-from pipeline.application.metrics import NoMetrics
+from pipeline.application.metrics import Metrics, NoMetrics
 from pipeline.application.ports import KafkaDoubt, ProgressRecord
 from pipeline.application.progress import Watermark
 from tests.fakes.pipeline import RealTime
@@ -72,8 +73,11 @@ def said(lane: int, raw: int, world: str = "journey:a") -> ProgressRecord:
 
 def keeper(log: Log, *lanes: Lane, hops: int = 0) -> tuple[Keeper, Watermark]:
     watermark = Watermark(max(1, len(lanes)), hops)
-    topics = ("raw", "silent")
-    return Keeper(log, watermark, RealTime(), NoMetrics(), lambda: list(lanes), topics, 1.0, False), watermark
+    return keeper_of(log, watermark, lambda: list(lanes), NoMetrics()), watermark
+
+
+def keeper_of(log: Log, watermark: Watermark, lanes: Callable[[], Sequence[Lane]], metrics: Metrics) -> Keeper:
+    return Keeper(log, watermark, RealTime(), metrics, lanes, ("raw", "silent"), 1.0, False)
 
 
 async def test_the_ends_are_asked_for_after_the_ticks_and_with_what_was_said_before() -> None:
@@ -137,3 +141,20 @@ async def test_a_lane_that_is_not_held_enters_no_world() -> None:
     log.there.append((10, said(0, 100)))
     await here.read()
     assert watermark.value == 100
+
+
+async def test_a_lane_that_leaves_during_a_tick_leaves_no_series_behind() -> None:
+    """It would stand here for ever, with a time that gets older, beside the one of its next worker."""
+    log, metrics = Log(), PrometheusMetrics()
+    lanes = [Lane(0, log), Lane(1, log)]
+
+    class Leaving(Lane):
+        def ticked(self, ticked_at: int, offset: int, ends: Mapping[str, int | None]) -> None:
+            lanes.remove(self)
+            metrics.forget(self.partition)
+
+    lanes.append(Leaving(2, log))
+    await keeper_of(log, Watermark(3, 0), lambda: list(lanes), metrics).tick()
+    shown = metrics.exposition("")[0].decode().splitlines()
+    lanes_shown = [line for line in shown if line.startswith("journey_lane_progress_timestamp_seconds{")]
+    assert lanes_shown == [f'journey_lane_progress_timestamp_seconds{{lane="{lane}"}} 0.005' for lane in (0, 1)]

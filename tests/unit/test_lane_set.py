@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from pipeline.adapters.prometheus import PrometheusMetrics
 from pipeline.application.ports import Abandoned, Fetched, LaneReport, Refused
 from pipeline.errors import UserError
 from pipeline.worker import lanes as lanes_module
@@ -74,6 +75,16 @@ async def lanes(made: Made, monkeypatch: pytest.MonkeyPatch) -> LaneSet:
     monkeypatch.setattr(lanes_module, "STOP_S", 0.05)
     monkeypatch.setattr(lanes_module, "CANCEL_S", 0.05)
     return LaneSet(made)
+
+
+async def test_a_rebalance_is_counted(made: Made) -> None:
+    metrics = PrometheusMetrics()
+    lanes = LaneSet(made, metrics)
+    lanes.start({0}, 1)
+    await lanes.stop("rebalance")
+    lanes.start(set(), 2)
+    assert b"\njourney_rebalances_total 2.0\n" in metrics.exposition("")[0]
+    await lanes.stop("end", final=True)
 
 
 async def once(condition: Callable[[], bool]) -> None:

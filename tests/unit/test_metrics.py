@@ -24,8 +24,8 @@ from pipeline.application.ports import Doubt
 
 ROOT = Path(__file__).parents[2]
 BASE_UNITS = ("seconds", "bytes", "records", "events", "profiles", "info", "ratio")
-NO_UNIT = {"customers", "breaker_open", "lane_state", "timers_held"}
-"""Gauges that count people, or say yes or no."""
+NO_UNIT = {"customers", "lanes", "breaker_open", "lane_state", "timers_held"}
+"""Gauges that count people or lanes, or say yes or no."""
 
 KINDS = {"increment": "counter", "set": "gauge", "observe": "histogram"}
 """What each way of reporting is for."""
@@ -42,6 +42,7 @@ def full_record() -> LaneRecord:
     record.dead = {"not_json": 3}
     record.stages = {"five-stage": {"awareness": 7, "loyalty": 0}}
     record.truncated, record.unclassified, record.old, record.parked = 1, 2, 3, 4
+    record.next = {"raw.web": 60, "raw.email": 7}
     record.skipped = [Skip("raw.web", 10, 30, "disk", 1), Skip("raw.web", 50, 51, "disk", 2)]
     return record
 
@@ -132,6 +133,12 @@ class TestReports:
             assert metric.kind == KINDS[method], f"{place}: {metric.name} is a {metric.kind}"
             assert len(labels) == len(metric.labels), f"{place}: {metric.name} has {len(metric.labels)} labels"
 
+    def test_nothing_of_the_list_is_reported_by_nobody(self) -> None:
+        """But for what the adapter says by itself: the build, and what lane records and states say at a scrape."""
+        reported = {call.args[0].value for _, call, _ in self._calls() if isinstance(call.args[0], ast.Constant)}
+        asked_for = {metric.name for metric in METRICS if metric.origin != "record"} - {"build_info", "lane_state"}
+        assert asked_for - reported == set()
+
 
 class TestSamples:
     def test_name_only_metrics_of_the_record_with_all_their_labels(self) -> None:
@@ -156,6 +163,8 @@ class TestSamples:
         assert found["dead_letters_total", ("not_json",)] == 3
         assert found["customers", ("five-stage", "awareness")] == 7
         assert found["skipped_records_total", ("raw.web",)] == 21
+        assert found["skipped_records_total", ("raw.email",)] == 0, "a rate needs the zero that it began with"
+        assert found["dead_letters_total", ("fold_error",)] == 0, "likewise"
         assert found["breaker_open", ()] == 0
 
     def test_an_open_breaker_is_one(self) -> None:
