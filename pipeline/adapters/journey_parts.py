@@ -14,11 +14,12 @@ def without(document: Document, mistakes: Iterable[Loc]) -> Document | None:
 
     None if that leaves nothing to judge by: a stage has no id, or the stages or touches cannot be read.
     """
-    cut, made_up = set[Loc](), set[Loc]()
+    cut, made_up = set[Loc](), dict[Loc, set[str]]()
     for loc in mistakes:
         match loc:
             case ("journey" | "version",) | ("stages", int(), "labels", *_):
-                made_up.add(loc[:3])
+                *above, missing = loc[:3]
+                made_up.setdefault(tuple(above), set()).add(str(missing))
             case ("stages", int(), "enter", int(), *_):
                 cut.add(loc[:4])
             case ("stages", int(), str() as key, *_) if key != "id":
@@ -32,7 +33,7 @@ def without(document: Document, mistakes: Iterable[Loc]) -> Document | None:
     return Document(_rebuilt(document.root, (), cut, made_up))
 
 
-def _rebuilt(node: Node, at: Loc, cut: set[Loc], made_up: set[Loc]) -> Node:
+def _rebuilt(node: Node, at: Loc, cut: set[Loc], made_up: Mapping[Loc, set[str]]) -> Node:
     if isinstance(node.content, tuple):
         items = tuple(
             _rebuilt(item, (*at, place), cut, made_up)
@@ -48,9 +49,8 @@ def _rebuilt(node: Node, at: Loc, cut: set[Loc], made_up: set[Loc]) -> Node:
         # A lone value is the first of its list.
         if not cut & {(*at, key), (*at, key, 0) if not isinstance(value.content, tuple) else (*at, key)}
     }
-    for *above, key in made_up:
-        if tuple(above) == at and isinstance(key, str):
-            entries[key] = (node.mark, _placeholder(node, key))
+    for key in made_up.get(at, ()):
+        entries[key] = (node.mark, _placeholder(node, key))
     return Node(node.mark, entries)
 
 

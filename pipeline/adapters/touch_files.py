@@ -16,6 +16,9 @@ from pipeline.domain.touches import COMPANY_ACT, UNCLASSIFIED
 RESERVED: Final = frozenset({ANY, UNCLASSIFIED, COMPANY_ACT})
 """Touches with a meaning of their own, which no row may define."""
 
+MOST_ROWS: Final = 1_000
+"""Of one table, which are asked one after the other."""
+
 Identifier = Annotated[
     str, matching(r"[a-z][a-z0-9_-]{0,63}", "lower-case letters, digits, '_' and '-', with a letter first")
 ]
@@ -89,6 +92,9 @@ def _unknown_properties(document: Document, file: TouchFile) -> Iterator[Problem
 
 def wrong_rows(document: Document, shared: Sequence[TouchSpec], rows: Sequence[TouchSpec]) -> Iterator[Problem]:
     """What is wrong with the rows of a document, which are asked after those of the `shared` table."""
+    if len(rows) > MOST_ROWS:
+        yield document.problem(("touches",), f"{len(rows):,} touches: a table has at most {MOST_ROWS:,}", at_key=True)
+        return
     for place, row in enumerate(rows):
         loc = ("touches", row.name)
         if row.name in RESERVED:

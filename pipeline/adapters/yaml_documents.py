@@ -4,6 +4,7 @@ YAML 1.2, one document a file. Refused with their place: doubled keys, tabs, tag
 without quotes, which some take for truth and YAML 1.2 for text.
 """
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -40,6 +41,12 @@ class Source:
     lines: bool = True
 
 
+@functools.lru_cache(maxsize=2)
+def _lines(text: str) -> list[str]:
+    """A file with thousands of mistakes asks for its lines as often."""
+    return text.splitlines()
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """A place in a source; line and column count characters from 1."""
@@ -53,7 +60,7 @@ class Mark:
 
     def excerpt(self) -> str:
         """The line, passwords of URLs hidden, and a caret under the place."""
-        lines = self.source.text.splitlines()
+        lines = _lines(self.source.text)
         line = lines[self.line - 1] if self.line <= len(lines) else ""
         number = str(self.line) if self.source.lines else "="
         indent = self.column - 1
@@ -172,7 +179,7 @@ def read(path: Path) -> Document:
 
 def parse(source: Source) -> Document:
     """The document in a text; an empty one is None. UserError as with `read`."""
-    lines = enumerate(source.text.splitlines(), 1)
+    lines = enumerate(_lines(source.text), 1)
     refuse(
         Problem(Mark(source, number, line.index("\t") + 1), "a tab: write spaces instead")
         for number, line in lines

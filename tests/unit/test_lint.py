@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from pipeline.adapters.journey_files import MODELS
 from pipeline.adapters.journey_translation import MOST_RULES
+from pipeline.adapters.touch_files import MOST_ROWS
 from pipeline.cli.main import app
 
 BROKEN = Path(__file__).parent / "broken"
@@ -113,6 +114,13 @@ def test_a_journey_of_ten_thousand_rules(folder: Path) -> None:
     Path("shop.yaml").write_text(Path("shop.yaml").read_text() + f"    terminal: true\n    enter:\n{rules}")
     (one,) = found("shop.yaml")
     assert one["message"] == f"10,001 rules: a journey has at most {MOST_RULES:,}; make several of it"
+
+
+def test_a_table_of_more_touches_than_can_be_asked(folder: Path) -> None:
+    rows = "".join(f"  touch{n}: {{type: type{n}}}\n" for n in range(MOST_ROWS + 1))
+    Path("touches.yaml").write_text(f"touches:\n{rows}")
+    (one,) = found("touches.yaml")
+    assert (one["line"], one["message"]) == (1, "1,001 touches: a table has at most 1,000")
 
 
 def test_a_broken_table_is_told_once(folder: Path) -> None:
