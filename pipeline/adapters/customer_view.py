@@ -18,7 +18,7 @@ from pipeline.domain.compile import Journey, compile_journey
 from pipeline.domain.encoding import decode, read_trail
 from pipeline.domain.event import CHANNELS
 from pipeline.domain.history import Entry
-from pipeline.domain.identity import KINDS_BY_STRENGTH, Key, customer_key, public_key
+from pipeline.domain.identity import Key, key_of, public_key
 from pipeline.domain.profile import Event, Position, Profile
 from pipeline.domain.remembered import recent_of
 from pipeline.domain.spec import JourneySpec
@@ -106,7 +106,7 @@ def find(settings: Settings, customer: str) -> CustomerView:
 
 def find_stored(settings: Settings, customer: str) -> Stored:
     """As `find`, but as it is stored."""
-    key = _key(customer)
+    key = key_of(customer)
     lane = home_partition(customer.encode(), settings.partitions)
     with TableReader(settings.application, settings.redis_url) as reader:
         position, (data, record) = reader.profiles(lane, [key.encode(), b"@lane"])
@@ -132,11 +132,6 @@ def similar(settings: Settings, customer: str) -> list[str]:
     same_number = [name for name in known if digits and "".join(filter(str.isdigit, name)).lstrip("0") == digits]
     near = [folded[name] for name in get_close_matches(wanted, folded, n=3, cutoff=0.6)]
     return list(dict.fromkeys([*same_number[:3], *near]))[:3]
-
-
-def _key(customer: str) -> Key:
-    kind, colon, _ = customer.partition(":")
-    return Key(customer) if colon and kind in KINDS_BY_STRENGTH else customer_key(customer)
 
 
 def view(stored: Stored, models: Mapping[str, tuple[JourneySpec, Journey]]) -> CustomerView:

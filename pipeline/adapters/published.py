@@ -1,6 +1,6 @@
 """What subscribers read, as typed values: transitions, signals, dead letters."""
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -76,20 +76,47 @@ class PublishedSignal(msgspec.Struct, frozen=True):
     stage: str | None
 
 
+class PublishedPlace(msgspec.Struct, frozen=True):
+    """A customer's place in one journey; no stage where they have entered none."""
+
+    version: int
+    stage: str | None
+
+
+class PublishedCustomer(msgspec.Struct, frozen=True):
+    """Customer v1, as far as it says where the customer is: by name of the journey."""
+
+    customer_id: str
+    journeys: dict[str, PublishedPlace]
+
+
+class Valued(Protocol):
+    """A record, however it was read."""
+
+    @property
+    def value(self) -> bytes | None: ...
+
+
 Published = PublishedTransition | PublishedSignal
 
 _transition = msgspec.json.Decoder(PublishedTransition).decode
 _signal = msgspec.json.Decoder(PublishedSignal).decode
+_customer = msgspec.json.Decoder(PublishedCustomer).decode
 
 
-def transition(record: "FeedRecord") -> PublishedTransition:
+def transition(record: Valued) -> PublishedTransition:
     """msgspec.MsgspecError if the record is none."""
     return _transition(record.value or b"")
 
 
-def signal(record: "FeedRecord") -> PublishedSignal:
+def signal(record: Valued) -> PublishedSignal:
     """msgspec.MsgspecError if the record is none."""
     return _signal(record.value or b"")
+
+
+def customer(record: Valued) -> PublishedCustomer:
+    """msgspec.MsgspecError if the record is none."""
+    return _customer(record.value or b"")
 
 
 class DeadLetter(NamedTuple):

@@ -18,35 +18,35 @@ class Move(NamedTuple):
 
 @dataclass(slots=True)
 class Told:
-    """What a model has told: the stage of each customer that entered one, transitions by kind, entries by stage, and
-    signals by name and kind."""
+    """What a model has told: the stage of each customer that entered one, transitions by kind, and signals by name and
+    kind."""
 
     stages: dict[str, str] = field(default_factory=dict)
     transitions: Counter[TransitionKind] = field(default_factory=Counter)
-    entered: Counter[str] = field(default_factory=Counter)
     signals: Counter[tuple[str, SignalKind]] = field(default_factory=Counter)
 
     def read(self, feed: Feed) -> None:
         """Adds what a fold of this model alone has published."""
         for transition in feed.transitions:
-            self.transition(transition.key, transition.kind, transition.to)
+            self.stages[transition.key] = transition.to
+            self.transitions[transition.kind] += 1
         for signal in feed.signals:
             self.signals[signal.signal, signal.kind] += 1
 
-    def transition(self, customer: str, kind: TransitionKind, to: str) -> None:
-        self.stages[customer] = to
-        self.transitions[kind] += 1
-        if kind == "entered":
-            self.entered[to] += 1
+    def count_anew(self) -> None:
+        """Forgets what has been told so far, but not where customers are."""
+        for counts in (self.transitions, self.signals):
+            counts.clear()
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """Two models over the same customers. `moves`: how many are where by the one and by the other; `examples`: some of
-    those who are elsewhere, by move."""
+    those who are elsewhere, by move. `unsettled`: customers left out, since one of the two may be ahead with them."""
 
     moves: Counter[Move]
     examples: Mapping[Move, Sequence[str]]
+    unsettled: int = 0
 
     @property
     def customers(self) -> int:
@@ -69,13 +69,34 @@ class Comparison:
         return max(found.items(), key=lambda each: each[1]) if found else None
 
 
-def compare(old: Mapping[str, str], new: Mapping[str, str], customers: Iterable[str], kept: int) -> Comparison:
-    """`old` and `new` are stages by customer, of those who have entered one. `kept`: examples of each move."""
+def compare(
+    old: Mapping[str, str],
+    new: Mapping[str, str],
+    customers: Iterable[str],
+    kept: int,
+    lasting: Mapping[str, Move] | None = None,
+) -> Comparison:
+    """`old` and `new` are stages by customer, of those who have entered one. `kept`: examples of each move.
+
+    With `lasting`, what was `elsewhere` a while before, only a difference that is in there too is one.
+    """
     moves: Counter[Move] = Counter()
     examples: dict[Move, list[str]] = {}
+    unsettled = 0
     for customer in customers:
         move = Move(old.get(customer, START), new.get(customer, START))
-        moves[move] += 1
-        if move.old != move.new and moves[move] <= kept:
-            examples.setdefault(move, []).append(customer)
-    return Comparison(moves, examples)
+        if move.old == move.new:
+            moves[move] += 1
+        elif lasting is not None and lasting.get(customer) != move:
+            unsettled += 1
+        else:
+            moves[move] += 1
+            if moves[move] <= kept:
+                examples.setdefault(move, []).append(customer)
+    return Comparison(moves, examples, unsettled)
+
+
+def elsewhere(old: Mapping[str, str], new: Mapping[str, str], customers: Iterable[str]) -> dict[str, Move]:
+    """The customers who are in another stage by `new`."""
+    moves = ((customer, Move(old.get(customer, START), new.get(customer, START))) for customer in customers)
+    return {customer: move for customer, move in moves if move.old != move.new}

@@ -19,7 +19,8 @@ NO_STAGE: Final = "·"
 
 def matrix(comparison: Comparison, old: Model, new: Model) -> Table:
     """Customers by their stage by the one model (down) and by the other (across)."""
-    olds, news = (START, *old.journey.stages), (START, *new.journey.stages)
+    olds = _rows(old, {move.old for move in comparison.moves})
+    news = _rows(new, {move.new for move in comparison.moves})
     table = Table(box=None, pad_edge=False, header_style="", padding=(0, 2, 0, 0))
     table.add_column(Text(f"{old.title} ↓", "dim"))
     for stage in news:
@@ -37,6 +38,12 @@ def matrix(comparison: Comparison, old: Model, new: Model) -> Table:
     return table
 
 
+def _rows(model: Model, seen: set[str]) -> tuple[str, ...]:
+    """The model's stages, and those that another version of it has left customers in."""
+    known = (START, *model.journey.stages)
+    return (*known, *sorted(seen.difference(known)))
+
+
 def _style(count: int, moved: bool) -> str:
     return "dim" if not count else "bold yellow" if moved else ""
 
@@ -49,13 +56,19 @@ def _stage(stage: str, changed: bool, what: str) -> Text:
 def verdict(comparison: Comparison, new: Model) -> str:
     """In one sentence, for people."""
     if not comparison.customers:
-        return "no customers to compare"
+        return "no customers to compare" + _unsettled(comparison)
     share = comparison.elsewhere / comparison.customers
     text = f"{comparison.elsewhere:,} of {comparison.customers:,} customers would be in another stage ({share:.1%})"
     homeless = sum(
         comparison.by_old(stage) for stage in {move.old for move in comparison.moves} - {*new.journey.stages, START}
     )
-    return f"{text}, {homeless:,} of them because {new.title} has no stage of that name" if homeless else text
+    if homeless:
+        text += f", {homeless:,} of them because {new.title} has no stage of that name"
+    return text + _unsettled(comparison)
+
+
+def _unsettled(comparison: Comparison) -> str:
+    return f"; {comparison.unsettled:,} not settled" if comparison.unsettled else ""
 
 
 def changed_stages(comparison: Comparison, old: Model, new: Model) -> Iterator[str]:
@@ -99,16 +112,14 @@ def told_table(old: Model, new: Model, rows: list[tuple[str, int, int]]) -> Tabl
     return table
 
 
-def examples(comparison: Comparison, old: Replay, new: Replay) -> Iterator[Text]:
-    """Some customers who are elsewhere, most frequent move first, each with how they got where they are."""
+def examples(comparison: Comparison, *replays: Replay) -> Iterator[Text]:
+    """Some customers who are elsewhere, most frequent move first, each with how the replays brought them there."""
     for move, count in comparison.moves.most_common():
         if move in comparison.examples:
             yield Text.assemble((f"{move.old or NO_STAGE} → {move.new or NO_STAGE}", "bold"), (f"  {count:,}", "dim"))
             for key in comparison.examples[move]:
-                yield Text.assemble(
-                    f"  {public_key(Key(key)):<18}  ",
-                    (f"{_came(old.last_entry(key))}  →  {_came(new.last_entry(key))}", "dim"),
-                )
+                came = "  →  ".join(_came(replay.last_entry(key)) for replay in replays)
+                yield Text.assemble(f"  {public_key(Key(key)):<18}  ", (came, "dim"))
 
 
 def _came(entry: Entry | None) -> str:
@@ -122,6 +133,7 @@ def as_json(comparison: Comparison, old: Model, new: Model, old_told: Told, new_
         "new": _model(new),
         "customers": comparison.customers,
         "elsewhere": comparison.elsewhere,
+        "unsettled": comparison.unsettled,
         "moves": [
             {
                 "old": move.old or None,

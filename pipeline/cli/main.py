@@ -29,6 +29,7 @@ COMMANDS = {
     "lane": Command("pipeline.cli.lane", "Order a lane that waits for a person to go on."),
     "lint": Command("pipeline.cli.lint", "Judge journeys and touch tables, as a linter judges code."),
     "run": Command("pipeline.cli.run", "Start all of it on this machine and watch simulated customers move."),
+    "shadow": Command("pipeline.cli.shadow", "Lead customers by a candidate beside the live lanes, and compare."),
     "show": Command("pipeline.cli.show", "Show one customer: stages, touches, recent events, timers."),
     "status": Command("pipeline.cli.status", "Show every lane, and why it does not move if it does not."),
     "tail": Command("pipeline.cli.tail", "Show published stage changes, signals or dead letters."),

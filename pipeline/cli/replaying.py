@@ -12,8 +12,8 @@ from typing import Final
 
 import typer
 
-from pipeline.adapters.journey_files import find_journey, find_touches, load_journey
-from pipeline.adapters.kafka.logs import Logs
+from pipeline.adapters.journey_files import find_journey, find_touches, load_journey, load_models
+from pipeline.adapters.kafka.logs import PATIENCE_S, Logs
 from pipeline.adapters.kafka.metadata import EARLIEST, LATEST
 from pipeline.adapters.touch_files import load_touches
 from pipeline.application.append_order import in_append_order
@@ -50,6 +50,13 @@ def load_model(settings: Settings, name: str) -> Model:
     return Model(compile_journey(spec, table.company), table)
 
 
+def running_models(settings: Settings) -> list[Model]:
+    """The journeys of the settings; UserError with every mistake in them."""
+    touches, specs = load_models(settings)
+    table = TouchTable(touches)
+    return [Model(compile_journey(spec, table.company), table) for spec in specs]
+
+
 def _file(settings: Settings, name: str) -> Path:
     if not is_path(name):
         for running in settings.journeys:
@@ -70,10 +77,12 @@ class Inputs:
     """The partitions of all raw topics, each read on from where its last reading ended.
 
     `records`: how many were read so far. `begins_late`: the logs that have lost their beginning, `topic-partition`.
-    `complete`: whether the end was reached. Raises Doubt, and UserError for what is not there.
+    `complete`: whether the end was reached. An open transaction is waited for with `patience`, in s.
+    Raises Doubt, and UserError for what is not there.
     """
 
-    def __init__(self, settings: Settings, logs: Logs) -> None:
+    def __init__(self, settings: Settings, logs: Logs, patience: float = PATIENCE_S) -> None:
+        self._patience = patience
         self.records = 0
         self.complete = True
         self.begins_late: list[str] = []
@@ -106,7 +115,7 @@ class Inputs:
         ends = await self._logs.bounds(list(self._positions), LATEST)
         total = sum(ends[place] - position for place, position in self._positions.items())
         places = [place for place, position in self._positions.items() if position < ends[place]]
-        reading = [self._logs.read(*place, self._positions[place], ends[place]) for place in places]
+        reading = [self._logs.read(*place, self._positions[place], ends[place], self._patience) for place in places]
         async for number, records in in_append_order(reading):
             topic, lane = place = places[number]
             taken = records if most is None else records[: most - self.records]
@@ -146,3 +155,14 @@ def moment_of(text: str) -> int:
         return parse_moment(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def seconds_of(text: str) -> float:
+    """A duration of more than nothing, such as `500ms` or `10min`."""
+    try:
+        seconds = parse_duration(text) / 1000
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    if not seconds:
+        raise typer.BadParameter("must be more than 0")
+    return seconds

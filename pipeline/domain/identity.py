@@ -27,6 +27,12 @@ def public_key(key: Key) -> str:
     return key.removeprefix("c:")
 
 
+def key_of(public: str) -> Key:
+    """The key of somebody whom subscribers see under `public`."""
+    kind, colon, _ = public.partition(":")
+    return Key(public) if colon and kind in KINDS_BY_STRENGTH else customer_key(public)
+
+
 def well_formed(value: str) -> bool:
     """An identity value is 1 to 256 printable characters, and no customer id may read like another kind's public
     key.

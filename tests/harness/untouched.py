@@ -28,7 +28,9 @@ def traces(settings: Settings) -> Traces:
     ends = log_ends(settings, [*(each.topic for each in settings.inputs), *own], committed=False)
     with redis_client(settings) as client:
         keys = {key: client.dump(key) for key in client.keys("*")}
-    groups = AdminClient({"bootstrap.servers": settings.brokers}).list_consumer_groups().result()
+    admin = AdminClient({"bootstrap.servers": settings.brokers})
+    groups = admin.list_consumer_groups().result()
+    assert not groups.errors
     return Traces(ends, keys, frozenset(group.group_id for group in groups.valid))
 
 
@@ -38,6 +40,6 @@ def untouched(settings: Settings) -> Iterator[None]:
     before = traces(settings)
     yield
     after = traces(settings)
-    assert after.ends == before.ends
-    assert after.keys == before.keys
-    assert after.groups == before.groups
+    assert after.ends == before.ends, "the ends of topics"
+    assert after.keys == before.keys, "the keys of Redis"
+    assert after.groups == before.groups, "the consumer groups"

@@ -1,18 +1,26 @@
-"""`journey diff` on a real Kafka and Redis: what it says is what lanes would say, and it leaves no trace."""
+"""`journey diff` and `journey shadow` on a real Kafka and Redis: they say what lanes would say, and leave no trace."""
 
 import json
-from collections.abc import Iterator
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 from typer.testing import CliRunner, Result
 
-from pipeline.cli import main
+from pipeline.cli import main, shadow_run
 from pipeline.dev.stack import Stack
 from pipeline.errors import UserError
-from tests.harness.application import HOUR, Application, ago, some_traffic
+from tests.harness.application import HOUR, MINUTE, Application, ago, some_traffic
+from tests.harness.reading import redis_client
 from tests.harness.untouched import traces, untouched
+from tests.harness.worker_process import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -92,9 +100,17 @@ def test_who_would_be_elsewhere_is_shown_and_nothing_is_touched(app: Application
     for file in (picture, page):
         text = file.read_text(encoding="utf-8")
         assert "choosing (gone)" in text
-        assert not any(
-            f"c{number}" in text.replace("c2571a", "").replace("c3cfe4", "") for number in range(10, CUSTOMERS)
-        )
+        assert not re.search(r"\b(c\d{1,2}|late)\b", text), "a customer is named"
+
+
+def test_the_commands_of_the_page_run(app: Application, candidate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "authoring.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^    journey diff five-stage candidate.yaml(.*)$", page, re.MULTILINE)
+    assert len(lines) == 3
+    monkeypatch.chdir(app.directory)
+    for options in lines:
+        done = diff(app, "journey", candidate, *options.split())
+        assert done.exit_code == 1, done.exception
 
 
 def test_a_sample_and_a_limit_say_what_they_leave_out(app: Application, candidate: Path) -> None:
@@ -122,3 +138,82 @@ def test_a_broken_model_is_refused_in_the_words_of_the_linter(app: Application, 
     assert findings
     assert all(f"{broken}:{each['line']}:{each['column']}" in refused.message for each in findings)
     assert all(each["message"] in refused.message for each in findings)
+
+
+def settled(app: Application, candidate: Path, wanted: shadow_run.Wanted) -> shadow_run.Look:
+    """A shadow until nothing moves any more, ended as Ctrl-C ends it."""
+
+    def show(look: shadow_run.Look) -> None:
+        if look.trouble or (look.comparison.customers and not look.comparison.unsettled):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return shadow_run.run(app.settings, str(candidate), None, wanted, show)
+
+
+def test_a_shadow_of_lanes_at_rest_says_what_diff_says_and_touches_nothing(app: Application, candidate: Path) -> None:
+    with untouched(app.settings):
+        look = settled(app, candidate, shadow_run.Wanted(every_s=0.1))
+    assert look.trouble == ""
+    said = report(app, "journey", candidate)
+    shown = {(move["old"] or "", move["new"] or ""): move["customers"] for move in said["moves"]}
+    assert {tuple(move): count for move, count in look.comparison.moves.items()} == shown
+    assert look.live.versions == {1}
+    assert (look.live.unread, look.candidate.raised) == (0, {})
+
+
+def test_a_journey_that_does_not_run_has_no_shadow(app: Application, candidate: Path) -> None:
+    done = CliRunner().invoke(main.app, ["shadow", str(candidate), "--against", "shopp", "--config", str(app.config)])
+    assert isinstance(done.exception, UserError)
+    assert done.exception.exit_code == 2
+    assert "did you mean 'shop'?" in done.exception.message
+
+
+def test_a_trace_would_be_noticed(app: Application) -> None:
+    with redis_client(app.settings) as client:
+        with pytest.raises(AssertionError, match="keys"), untouched(app.settings):
+            client.set("somebody", "was here")
+        client.delete("somebody")
+    with pytest.raises(AssertionError, match="ends"), untouched(app.settings):
+        send(app, "trace", "page_viewed")
+    consumer = Consumer({"bootstrap.servers": app.settings.brokers, "group.id": "diff-trace"})
+    first = TopicPartition(app.settings.input_topics[0], 0, 1)
+    with pytest.raises(AssertionError, match="groups"), untouched(app.settings):
+        consumer.commit(offsets=[first], asynchronous=False)
+    consumer.close()
+
+
+def send(app: Application, customer: str, kind: str) -> None:
+    app.sender.event("web", customer, kind, ago(MINUTE))
+    app.sender.flush()
+
+
+def test_a_shadow_follows_live_lanes_until_it_is_interrupted(app: Application, candidate: Path) -> None:
+    worker = app.worker("two").until_ready(WAIT_S)
+    command = [sys.executable, "-m", "pipeline", "shadow", str(candidate), "--json", "--every", "200ms"]
+    looks: list[dict[str, Any]] = []
+    with subprocess.Popen([*command, "--config", str(app.config)], cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+
+        def until_look(true: Callable[[dict[str, Any]], bool]) -> None:
+            """Lines come whenever something has changed."""
+            for line in run.stdout or ():
+                looks.append(json.loads(line))
+                if true(looks[-1]):
+                    return
+            raise AssertionError(f"it ended before: {looks[-1:]}")
+
+        def told(look: dict[str, Any]) -> dict[str, tuple[int, int]]:
+            return {row["what"]: (row["old"], row["new"]) for row in look["told"]}
+
+        try:
+            until_look(lambda look: look["caught_up"] and look["customers"] and not look["unsettled"])
+            before = looks[-1]["elsewhere"]
+            send(app, "new", "cart_updated")
+            until_look(lambda look: look["elsewhere"] == before + 1 and told(look).get("transitions entered") == (1, 1))
+            run.send_signal(signal.SIGINT)
+            until_look(lambda look: look["ended"])
+            assert run.wait(WAIT_S) == 1
+        finally:
+            run.kill()
+    app.assert_right(worker, WAIT_S)
+    assert worker.stop() == 0

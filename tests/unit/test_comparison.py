@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from pipeline.application.comparison import Comparison, Move, Told, compare
+from pipeline.application.comparison import Comparison, Move, Told, compare, elsewhere
 from pipeline.application.replay import Model
 from pipeline.cli import comparison_shown as shown
 from pipeline.domain.compile import compile_journey
@@ -71,6 +71,21 @@ def test_a_stage_that_is_gone_has_a_successor() -> None:
     ]
     nobody = compare({}, {}, [], 1)
     assert next(shown.changed_stages(nobody, OLD, NEW)) == "choosing is gone; nobody is in it"
+
+
+def test_only_a_difference_that_lasts_counts_where_one_may_be_ahead() -> None:
+    before = elsewhere(BEFORE, {"c:2": "deciding", "c:4": "seen"}, EVERYBODY[:4])
+    assert before == {
+        "c:1": Move("seen", ""),
+        "c:2": Move("choosing", "deciding"),
+        "c:3": Move("choosing", ""),
+        "c:4": Move("choosing", "seen"),
+    }
+    now = compare(BEFORE, AFTER, EVERYBODY, 1, lasting=before)
+    assert now.moves == {Move("seen", "seen"): 1, Move("choosing", "deciding"): 1, Move("", ""): 1}
+    assert now.examples == {Move("choosing", "deciding"): ["c:2"]}
+    assert (now.customers, now.elsewhere, now.unsettled) == (3, 1, 4)
+    assert shown.verdict(now, OLD) == "1 of 3 customers would be in another stage (33.3%); 4 not settled"
 
 
 def test_the_verdict_tells_renamed_stages_from_moved_customers() -> None:

@@ -115,7 +115,7 @@ def test_an_event_that_the_fold_fails_at_costs_that_event_only(monkeypatch: pyte
     replay.pass_time(START)
     assert replay.raised == {"ZeroDivisionError": 1}
     assert replay.told.stages == {"c:one": "seen"}
-    assert replay.told.entered == {"seen": 1}
+    assert replay.told.transitions == {"entered": 1}
 
 
 @pytest.mark.pure

@@ -45,6 +45,8 @@ class Logs:
             found[topic, lane] = offset
         return found
 
-    def read(self, topic: str, lane: int, start: int, end: int) -> AsyncIterator[Sequence[Record]]:
-        """Everything committed in [start, end)."""
-        return committed_records(self.cluster, topic, lane, start, end, self._limit, PATIENCE_S)
+    def read(
+        self, topic: str, lane: int, start: int, end: int, patience: float = PATIENCE_S
+    ) -> AsyncIterator[Sequence[Record]]:
+        """Everything committed in [start, end); OpenTransaction where one stays open for `patience` seconds."""
+        return committed_records(self.cluster, topic, lane, start, end, self._limit, patience)
