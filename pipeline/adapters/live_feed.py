@@ -10,26 +10,28 @@ from pipeline.adapters.kafka.metadata import EARLIEST, LATEST
 from pipeline.adapters.published import customer, signal, transition
 from pipeline.application.comparison import Told
 from pipeline.application.ports import OpenTransaction, Record
+from pipeline.application.replay import Sample
 from pipeline.config import Settings
 from pipeline.domain.identity import key_of
 from pipeline.domain.spec import START
 
 
 class LiveFeed:
-    """Follows `journey.customers` from its beginning, transitions and signals from `count_anew` on.
+    """Follows the customers of `sample`: `journey.customers` from its beginning, what is told from `count_anew` on.
 
     `told`: what the lanes have told of the journey, with everybody's stage. `versions`: those that decided. `unread`:
     records that are none. `newest`: when the newest record was appended, ms.
     Raises Doubt, and UserError for what is not there.
     """
 
-    def __init__(self, settings: Settings, logs: Logs, journey: str) -> None:
+    def __init__(self, settings: Settings, logs: Logs, journey: str, sample: Sample) -> None:
         self.told = Told()
         self.versions: set[int] = set()
         self.unread = 0
         self.newest: int | None = None
         self._logs = logs
         self._journey = journey
+        self._sample = sample
         self._takers: dict[str, Callable[[Record], None]] = {
             settings.topic("journey.customers"): self._customer,
             settings.topic("journey.transitions"): self._transition,
@@ -71,21 +73,23 @@ class LiveFeed:
         self._positions[place] = end
 
     def _customer(self, record: Record) -> None:
-        if record.value is None:
-            self.told.stages.pop(key_of((record.key or b"").decode(errors="replace")), None)
+        key = key_of((record.key or b"").decode(errors="replace"))
+        if key not in self._sample:
             return
-        said = customer(record)
-        place = said.journeys.get(self._journey)
+        if record.value is None:
+            self.told.stages.pop(key, None)
+            return
+        place = customer(record).journeys.get(self._journey)
         if place is not None:
-            self.told.stages[key_of(said.customer_id)] = place.stage or START
+            self.told.stages[key] = place.stage or START
             self.versions.add(place.version)
 
     def _transition(self, record: Record) -> None:
         said = transition(record)
-        if said.journey == self._journey:
+        if said.journey == self._journey and key_of(said.customer_id) in self._sample:
             self.told.transitions[said.kind] += 1
 
     def _signal(self, record: Record) -> None:
         said = signal(record)
-        if said.journey == self._journey:
+        if said.journey == self._journey and key_of(said.customer_id) in self._sample:
             self.told.signals[said.signal, said.kind] += 1

@@ -86,7 +86,6 @@ class PublishedPlace(msgspec.Struct, frozen=True):
 class PublishedCustomer(msgspec.Struct, frozen=True):
     """Customer v1, as far as it says where the customer is: by name of the journey."""
 
-    customer_id: str
     journeys: dict[str, PublishedPlace]
 
 

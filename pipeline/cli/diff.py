@@ -33,7 +33,8 @@ def diff(
     ] = None,
     examples: Annotated[int, typer.Option("--examples", min=0, metavar="N", help="Customers shown of each move.")] = 3,
     output: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="A picture (.svg), or a page with it (.html).")
+        Path | None,
+        typer.Option("--out", "--output", "-o", metavar="FILE", help="A picture (.svg), or a page (.html)."),
     ] = None,
     config: Config = None,
     as_json: Json = False,

@@ -23,6 +23,7 @@ from pipeline.config import Settings, is_path
 from pipeline.domain.compile import compile_journey
 from pipeline.domain.duration import parse_duration
 from pipeline.domain.moments import parse_moment
+from pipeline.domain.spec import JourneySpec
 from pipeline.domain.touches import TouchTable
 from pipeline.worker.wiring import limits, raw_sources
 
@@ -45,7 +46,13 @@ def garbage_collected_seldom() -> Iterator[None]:
 def load_model(settings: Settings, name: str) -> Model:
     """The journey of a file, or of the name of one that runs or is built in; UserError with every mistake in it."""
     touches = load_touches(find_touches(settings.touches))
-    spec = load_journey(_file(settings, name), touches, settings.grace, settings.clock == "event")
+
+    def load(path: Path) -> JourneySpec:
+        return load_journey(path, touches, settings.grace, settings.clock == "event")
+
+    running = [] if is_path(name) else [find_journey(one) for one in settings.journeys]
+    named = next((path for path in running if name in {path.stem, load(path).name}), None)
+    spec = load(named or find_journey(name))
     table = TouchTable((*touches, *spec.touches))
     return Model(compile_journey(spec, table.company), table)
 
@@ -55,15 +62,6 @@ def running_models(settings: Settings) -> list[Model]:
     touches, specs = load_models(settings)
     table = TouchTable(touches)
     return [Model(compile_journey(spec, table.company), table) for spec in specs]
-
-
-def _file(settings: Settings, name: str) -> Path:
-    if not is_path(name):
-        for running in settings.journeys:
-            path = find_journey(running)
-            if name == path.stem:
-                return path
-    return find_journey(name)
 
 
 def conditions(settings: Settings, share: float) -> Conditions:

@@ -16,7 +16,7 @@ from pipeline.adapters.live_feed import LiveFeed
 from pipeline.adapters.yaml_documents import closest
 from pipeline.application.comparison import Comparison, Move, compare, elsewhere
 from pipeline.application.ports import Doubt
-from pipeline.application.replay import Model, Replay
+from pipeline.application.replay import Model, Replay, Sample
 from pipeline.cli.replaying import Inputs, conditions, garbage_collected_seldom, load_model, running_models
 from pipeline.config import Settings
 from pipeline.errors import UserError
@@ -44,7 +44,8 @@ class Wanted:
 class Look:
     """How it stands. `live` and `candidate` are compared; counts of both are since `caught_up`, None before.
 
-    `left`: positions of the raw topics that are still to be read; `trouble`: why nothing could be read.
+    `left`: positions of the raw topics that are still to be read; `trouble`: why nothing could be read. `begins_late`:
+    the candidate did not see all that the lanes saw.
     """
 
     live_model: Model
@@ -54,6 +55,7 @@ class Look:
     caught_up: int | None
     left: int
     trouble: str
+    begins_late: bool
 
 
 class Shadow:
@@ -70,17 +72,21 @@ class Shadow:
         self._replay = Replay(candidate, conditions(settings, wanted.share))
         self._caught_up: int | None = None
         self._left = 0
+        self._begins_late = False
         self._look_at = 0.0
         self._live: LiveFeed | None = None
         self._elsewhere: dict[str, Move] = {}
         self.last: Look | None = None
 
     async def follow(self) -> None:
-        """Goes on until it is cancelled. UserError if a topic is not there."""
+        """Goes on until it is cancelled. Doubt if it cannot begin, UserError if a topic is not there."""
         async with Logs(self._settings, "shadow") as logs:
             inputs = Inputs(self._settings, logs, PATIENCE_S)
-            live = self._live = LiveFeed(self._settings, logs, self._live_model.journey.name)
+            live = self._live = LiveFeed(
+                self._settings, logs, self._live_model.journey.name, Sample(self._wanted.share)
+            )
             await inputs.begin(self._wanted.since)
+            self._begins_late = bool(inputs.begins_late) or self._wanted.since is not None
             await live.begin()
             while True:
                 began = time.monotonic()
@@ -120,7 +126,14 @@ class Shadow:
     def _tell(self, comparison: Comparison, trouble: str) -> None:
         if self._live is not None:
             self.last = Look(
-                self._live_model, self._live, self._replay, comparison, self._caught_up, self._left, trouble
+                live_model=self._live_model,
+                live=self._live,
+                candidate=self._replay,
+                comparison=comparison,
+                caught_up=self._caught_up,
+                left=self._left,
+                trouble=trouble,
+                begins_late=self._begins_late,
             )
             self._show(self.last)
             self._look_at = time.monotonic() + self._wanted.every_s
@@ -131,8 +144,11 @@ def run(settings: Settings, candidate: str, against: str | None, wanted: Wanted,
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     model = load_model(settings, candidate)
     shadow = Shadow(settings, model, _live_model(settings, model, against), wanted, show)
-    with garbage_collected_seldom():
-        asyncio.run(_until_signal(shadow, wanted.for_s))
+    try:
+        with garbage_collected_seldom():
+            asyncio.run(_until_signal(shadow, wanted.for_s))
+    except Doubt as doubt:
+        raise UserError(f"could not begin: {doubt}") from None
     if shadow.last is None:
         raise UserError("ended before anything could be read")
     return shadow.last

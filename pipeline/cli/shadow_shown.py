@@ -92,8 +92,11 @@ def _tables(look: Look) -> Iterator[RenderableType]:
 def _counted(look: Look) -> Text:
     candidate = look.candidate
     until = "" if candidate.watermark is None else f", time has passed until {minute(candidate.watermark)}"
-    text = f"{candidate.model.title}: {candidate.events:,} events of {len(candidate.profiles):,} customers{until}"
-    return Text(f"{text}; the lanes last told something at {minute(look.live.newest)}")
+    text = Text(f"{candidate.model.title}: {candidate.events:,} events of {len(candidate.profiles):,} customers{until}")
+    text.append(f"\nthe lanes last told something at {minute(look.live.newest)}", "dim")
+    if look.begins_late:
+        text.append("\nwhat came before is not replayed: customers from then may differ for that alone", "yellow")
+    return text
 
 
 def _state(look: Look) -> str:
@@ -114,6 +117,7 @@ def _print_json(look: Look, ended: bool = False) -> None:
         "caught_up": look.caught_up,
         "left": look.left,
         "trouble": look.trouble or None,
+        "begins_late": look.begins_late,
         "events": new.events,
         "watermark": new.watermark,
         "live_newest": look.live.newest,

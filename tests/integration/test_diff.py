@@ -14,6 +14,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from typer.testing import CliRunner, Result
 
+from pipeline.application.replay import Sample
 from pipeline.cli import main, shadow_run
 from pipeline.dev.stack import Stack
 from pipeline.errors import UserError
@@ -69,7 +70,7 @@ def stages(moves: list[dict[str, Any]], side: str) -> dict[str | None, int]:
 
 
 def test_the_running_model_replayed_is_where_its_lanes_are(app: Application) -> None:
-    said = report(app, "journey", "journey")
+    said = report(app, "journey", "shop")
     assert (said["customers"], said["elsewhere"]) == (CUSTOMERS + 1, 0)
     live: dict[str, str | None] = {}
     for transition in app.feed():
@@ -127,6 +128,16 @@ def test_nothing_to_replay_is_said(app: Application, candidate: Path) -> None:
     assert "nothing to replay: no events in diff-raw.web" in done.stdout
 
 
+@pytest.mark.parametrize("command", [("diff", "five-stage", "buying"), ("shadow", "five-stage")])
+def test_kafka_that_is_away_is_said_in_one_sentence(command: tuple[str, ...], tmp_path: Path) -> None:
+    away = tmp_path / "away.yaml"
+    away.write_text("brokers: 127.0.0.1:1\n")
+    refused = CliRunner().invoke(main.app, [*command, "--config", str(away)]).exception
+    assert isinstance(refused, UserError)
+    assert refused.exit_code == 2
+    assert "127.0.0.1:1" in refused.message
+
+
 def test_a_broken_model_is_refused_in_the_words_of_the_linter(app: Application, candidate: Path) -> None:
     broken = app.directory / "broken.yaml"
     broken.write_text(candidate.read_text().replace('"ordered"', '"ordred"'))
@@ -158,7 +169,15 @@ def test_a_shadow_of_lanes_at_rest_says_what_diff_says_and_touches_nothing(app: 
     shown = {(move["old"] or "", move["new"] or ""): move["customers"] for move in said["moves"]}
     assert {tuple(move): count for move, count in look.comparison.moves.items()} == shown
     assert look.live.versions == {1}
+    assert not look.begins_late
     assert (look.live.unread, look.candidate.raised) == (0, {})
+
+
+def test_a_shadow_of_a_sample_knows_nobody_else(app: Application, candidate: Path) -> None:
+    look = settled(app, candidate, shadow_run.Wanted(share=0.5, since=ago(HOUR), every_s=0.1))
+    assert look.begins_late
+    assert 0 < look.comparison.customers < CUSTOMERS
+    assert all(key in Sample(0.5) for key in (*look.live.told.stages, *look.candidate.profiles))
 
 
 def test_a_journey_that_does_not_run_has_no_shadow(app: Application, candidate: Path) -> None:
