@@ -19,7 +19,7 @@ def lead(models: Models, one: Life) -> TwoFolds:
     return folds
 
 
-@given(thrown(150), thrown(1000))
+@given(thrown(320), thrown(1000))
 def test_both_folds_agree_after_every_step(journeys: bytes, lives: bytes) -> None:
     """Stage, history, signals, counters, outcomes; and the feed keeps its promises."""
     dice = Dice(journeys)

@@ -50,7 +50,7 @@ def play(models: Models, arrivals: Sequence[Sent], lateness: int, dice: Dice, un
     return folds
 
 
-@given(thrown(70), thrown(250), thrown(600))
+@given(thrown(160), thrown(250), thrown(600))
 def test_every_arrival_gives_the_same(journeys: bytes, events: bytes, chance: bytes) -> None:
     models = read_models(TOUCHES, [journey(Dice(journeys), "one")], GRACE)
     one = life(Dice(events), 30, late=False, copies=False)
