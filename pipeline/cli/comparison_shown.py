@@ -21,10 +21,11 @@ def matrix(comparison: Comparison, old: Model, new: Model) -> Table:
     """Customers by their stage by the one model (down) and by the other (across)."""
     olds = _rows(old, {move.old for move in comparison.moves})
     news = _rows(new, {move.new for move in comparison.moves})
-    table = Table(box=None, pad_edge=False, header_style="", padding=(0, 2, 0, 0))
-    table.add_column(Text(f"{old.title} ↓", "dim"))
+    title = Text(f"{old.title} ↓  {new.title} →", "dim")
+    table = Table(box=None, pad_edge=False, header_style="", padding=(0, 2, 0, 0), title=title, title_justify="left")
+    table.add_column("", no_wrap=True)
     for stage in news:
-        table.add_column(_stage(stage, stage not in olds, "new"), justify="right")
+        table.add_column(_stage(stage, stage not in olds, "new"), justify="right", overflow="fold")
     table.add_column(Text("all", "dim"), justify="right")
     for stage in olds:
         counts = [(comparison.moves[Move(stage, other)], stage != other) for other in news]
