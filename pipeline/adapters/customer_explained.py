@@ -144,7 +144,7 @@ class _Explaining:
         history = ToldHistory()
         for record in told:
             history.take(record)
-        changes = [*self._forgotten(told), *map(self._change, history.net())]
+        changes = [*self._forgotten(told), *map(self._change, _in_order(history, told))]
         held = [
             replace(change, came_from=before.to if before else "")
             for before, change in zip([None, *changes], changes, strict=False)
@@ -215,6 +215,14 @@ class _Explaining:
             return None, f"timers are parked: {self.stored.profile.parked}"
         newest = max(strand.newest for strand in self.stored.profile.strands)
         return look_ahead(spec, self.model.compiled, self.position.track, self.stored.watermark, newest), ""
+
+
+def _in_order(history: ToldHistory, told: Sequence[PublishedTransition]) -> list[PublishedTransition]:
+    """What holds, and between it where another version of the journey led; what was before such a switch is closed."""
+    moves = [one for one in told if one.kind == "moved" and one.into is None]
+    return sorted(
+        [*history.net(), *moves], key=lambda one: (sum(move.seq < one.seq for move in moves), one.occurred_at)
+    )
 
 
 def _cause(entry: Entry) -> Cause:

@@ -56,6 +56,7 @@ class PublishedTransition(msgspec.Struct, frozen=True, rename={"from_": "from"})
     occurred_at: str
     published_at: str
     cause: Cause
+    into: str | None = None
 
 
 class PublishedSignal(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from rich.console import Console
 from pipeline.adapters.customer_explained import Explanation, JourneyExplained, explain
 from pipeline.adapters.customer_view import Stored
 from pipeline.adapters.journey_files import load_files
-from pipeline.adapters.published import PublishedTransition
+from pipeline.adapters.published import Cause, PublishedTransition
 from pipeline.application.lane_record import ModelMark, first_lane_record
 from pipeline.cli import explain as command
 from pipeline.cli.explain_lines import show
@@ -290,6 +290,21 @@ def test_a_line_is_that_of_the_version_that_decided(customer: Customer) -> None:
     customer.lives(("looked", "+0s"), ("carted", "+1h"))
     old = [msgspec.structs.replace(customer.told[0], version=2), customer.told[1]]
     assert [change.line for change in customer.one(told=old).history] == [None, 11]
+
+
+def test_where_another_version_led_stands_between_what_was_before_and_after(customer: Customer) -> None:
+    customer.lives(("looked", "+0s"), ("carted", "+1h"), ("ordered", "+1d"))
+    looked, carted, ordered = customer.told
+    moved = msgspec.structs.replace(carted, kind="moved", to="regular", entry="@moved", cause=Cause("@moved"), seq=2)
+    ordered = msgspec.structs.replace(ordered, version=4)
+    history = customer.one(told=[looked, moved, ordered]).history
+    assert [(change.came_from, change.to) for change in history] == [
+        ("", "aware"),
+        ("aware", "regular"),
+        ("regular", "buyer"),
+    ]
+    joined = msgspec.structs.replace(moved, into="another")
+    assert [change.to for change in customer.one(told=[looked, joined]).history] == ["aware"]
 
 
 def test_no_outlook_by_other_rules_than_those_of_the_lane(customer: Customer) -> None:
