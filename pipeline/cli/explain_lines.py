@@ -16,6 +16,8 @@ from pipeline.domain.duration import format_duration
 
 _FEW: Final = 4
 """Touches of a rule that are named."""
+_WIDE: Final = 130
+"""Characters of a line that are enough for a column of rules."""
 _NEWEST: Final = 20
 """Changes of a journey that are shown."""
 
@@ -47,36 +49,46 @@ def _show_journey(console: Console, journey: JourneyExplained, language: str) ->
     path = "" if journey.path is None else f"  {_relative(journey.path)}"
     head = Text.assemble((journey.view.name, "bold"), (f" version {journey.view.version}   ", "dim"), here)
     console.print("\n", head, f"  since {minute(journey.since)}", Text(path, "dim"), sep="")
-    console.print(_history(journey))
+    if len(journey.history) > _NEWEST:
+        console.print(f"  [dim]{len(journey.history) - _NEWEST} earlier; --json has them all[/]")
+    console.print(_history(console, journey))
     if journey.known is not None and journey.known != journey.stage:
         console.print("  ", Text("by then subscribers had been told: ", "yellow"), stage(journey.known), sep="")
     if journey.outlook is not None and (journey.outlook.ways or journey.outlook.timers):
         console.print("  [bold]what could come next[/]")
-        console.print(_outlook(journey, journey.outlook))
+        console.print(_outlook(console, journey, journey.outlook))
     elif journey.why_not:
         console.print(f"  [yellow]what could come next is not known: {escape(journey.why_not)}[/]")
 
 
-def _grid() -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True, style="dim", min_width=18)
-    table.add_column(no_wrap=True)
-    table.add_column()
-    table.add_column(no_wrap=True, style="dim")
-    return table
+class _Grid:
+    """Time, what, why, and the rule; where lines are short the rule stands behind the why."""
+
+    def __init__(self, console: Console) -> None:
+        self._wide = console.width >= _WIDE
+        self.table = Table.grid(padding=(0, 2))
+        self.table.add_column(no_wrap=True, style="dim", min_width=18)
+        self.table.add_column(no_wrap=True)
+        self.table.add_column()
+        self.table.add_column(no_wrap=True, style="dim")
+
+    def row(self, at: int | None, what: Text, because: Text, place: str) -> None:
+        time = "" if at is None else f"  {minute(at)}"
+        if self._wide:
+            self.table.add_row(time, what, because, place)
+        else:
+            self.table.add_row(time, what, because.append(f"  {place}", "dim"))
 
 
-def _history(journey: JourneyExplained) -> Table:
-    table = _grid()
-    if len(journey.history) > _NEWEST:
-        table.add_row("", Text(f"{len(journey.history) - _NEWEST} earlier; --json has them all", "dim"))
+def _history(console: Console, journey: JourneyExplained) -> Table:
+    grid = _Grid(console)
     for change in journey.history[-_NEWEST:]:
         move = _move(change) if change.taken_back is None else Text(f"(→ {change.to})", "dim strike")
-        table.add_row(f"  {minute(change.at)}", move, _because(change), _place_of(journey, change))
+        grid.row(change.at, move, _because(change), _place_of(journey, change))
     if journey.next is not None:
         then = Text("then ").append_text(_move(journey.next))
-        table.add_row(f"  {minute(journey.next.at)}", then, _because(journey.next), _place_of(journey, journey.next))
-    return table
+        grid.row(journey.next.at, then, _because(journey.next), _place_of(journey, journey.next))
+    return grid.table
 
 
 def _move(change: Change) -> Text:
@@ -99,17 +111,17 @@ def _because(change: Change) -> Text:
     return text
 
 
-def _outlook(journey: JourneyExplained, outlook: Outlook) -> Table:
-    table = _grid()
+def _outlook(console: Console, journey: JourneyExplained, outlook: Outlook) -> Table:
+    grid = _Grid(console)
     for timer in outlook.timers:
         if timer.due is not None:
-            table.add_row(f"  {minute(timer.due)}", _leads(timer), _runs(timer), _rule(journey, timer))
+            grid.row(timer.due, _leads(timer), _runs(timer), _rule(journey, timer))
     for way in outlook.ways:
-        table.add_row("", _leads(way), _needs(way), _rule(journey, way))
+        grid.row(None, _leads(way), _needs(way), _rule(journey, way))
     for timer in outlook.timers:
         if timer.due is None:
-            table.add_row("", _leads(timer), Text(_rests(timer), "dim"), _rule(journey, timer))
-    return table
+            grid.row(None, _leads(timer), Text(_rests(timer), "dim"), _rule(journey, timer))
+    return grid.table
 
 
 def _leads(of: Way | Timer) -> Text:

@@ -98,8 +98,8 @@ class Customer:
         (journey,) = self.explained(when, told).journeys
         return journey
 
-    def text(self, when: str | None = None) -> str:
-        console = Console(width=250, highlight=False)
+    def text(self, when: str | None = None, width: int = 250) -> str:
+        console = Console(width=width, highlight=False)
         with console.capture() as captured:
             show(console, self.explained(when), "en")
         return captured.get()
@@ -223,6 +223,13 @@ def test_every_change_has_its_cause_and_the_line_of_its_rule(customer: Customer)
     assert line(text, "buyer → cold") == (
         "2026-02-01 00:00 buyer → cold 30d of silence since 2026-01-02 00:00 cold, shop.yaml:26"
     )
+
+
+def test_on_a_narrow_terminal_the_rule_stands_behind_the_cause(customer: Customer) -> None:
+    customer.lives(("looked", "+0s"))
+    text = customer.text(width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "looked on web (looked, event e1) aware, shop.yaml:6" in " ".join(text.split())
 
 
 def test_what_was_taken_back_stands_between_with_what_took_it(customer: Customer) -> None:
