@@ -32,12 +32,20 @@ class TimerCause(msgspec.Struct, frozen=True):
         return parse_moment(self.due) - parse_moment(self.since)
 
 
+class VersionCause(msgspec.Struct, frozen=True, rename={"from_": "from"}):
+    """The version of the journey that the customer came from, and what was declared for their stage."""
+
+    from_: int
+    way: str
+
+
 class Cause(msgspec.Struct, frozen=True):
-    """An event or a silence, and the rule that it met."""
+    """An event or a silence, and the rule that it met; or that another version of the journey was promoted."""
 
     rule: str
     event: EventCause | None = None
     timer: TimerCause | None = None
+    version: VersionCause | None = None
 
 
 class PublishedTransition(msgspec.Struct, frozen=True, rename={"from_": "from"}):

@@ -7,7 +7,7 @@ from pipeline.domain.event import CHANNELS
 KEY = b"@lane"
 POSITION = b"@pos"
 UNKNOWN_CHANNEL = "unknown"
-PROFILES = 2
+PROFILES = 3
 """The format of profiles that this program reads and writes (pipeline.domain.encoding)."""
 OUTCOMES = ("read", "folded", "duplicate", "routed", "late", "dead")
 

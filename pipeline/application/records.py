@@ -2,6 +2,7 @@
 
 import orjson
 
+from pipeline.domain.carry import MOVED
 from pipeline.domain.event import CHANNELS
 from pipeline.domain.feed import Signal, Transition
 from pipeline.domain.history import Entry
@@ -103,8 +104,10 @@ def _entry_id(customer: str, journey: str, entry: Entry) -> str:
 
 
 def _cause(entry: Entry) -> str:
-    """What brought the customer there: an event, or the silence since a moment."""
+    """What brought the customer there: an event, the silence since a moment, or another version of the journey."""
     rule = _name(entry.rule)
+    if entry.rule == MOVED:
+        return f'{{"version":{{"from":{entry.since},"way":"{entry.type}"}},"rule":"{MOVED}"}}'
     if entry.event:
         return (
             f'{{"event":{{"id":"{escaped(entry.event)}","type":"{_name(entry.type)}","channel":"{entry.channel}"}},'

@@ -19,6 +19,8 @@ class Track:
 
     `entries`: entry id -> (occurred_at, stage), both as published; times are RFC 3339 in one form, so they compare.
     `stage` is None at the start. `into`: the customer that this one has joined, if so. `whole`: known from seq 1 on.
+    `closed`: entries from before the last other version was promoted, which nothing may withdraw any more; `moves`:
+    (version, stage before, stage after) of each such switch.
     """
 
     epoch: int
@@ -27,9 +29,13 @@ class Track:
     entries: dict[str, tuple[str, str]] = field(default_factory=dict)
     into: str | None = None
     whole: bool = True
+    closed: dict[str, tuple[str, str]] = field(default_factory=dict)
+    moves: list[tuple[int, str | None, str | None]] = field(default_factory=list)
 
     def unsettled(self) -> str | None:
         """Why the last record cannot be the last of its batch, if so: the stage must be that of the newest entry."""
+        if not self.entries and self.moves:
+            return self._unlike(self.moves[-1][2])
         newest = max((at for at, _ in self.entries.values()), default=None)
         ends = {to for at, to in self.entries.values() if at == newest}
         if (
@@ -39,6 +45,9 @@ class Track:
         ):
             return None
         return f"the last record leaves the stage {self.stage}, the newest entry of the history {sorted(ends)}"
+
+    def _unlike(self, stage: str | None) -> str | None:
+        return None if self.stage == stage else f"the last record leaves the stage {self.stage}, the switch {stage}"
 
 
 @dataclass(slots=True)
@@ -126,13 +135,17 @@ class Subscriber:
                 self._problem(record, "entered supersedes nothing")
         if kind in {"entered", "corrected"}:
             self._withdraw(track, record, superseded)
-            if entry in track.entries:
+            if entry in track.entries or entry in track.closed:
                 self._problem(record, f"the entry {entry} is there already")
             track.entries[entry] = (record["occurred_at"], record["to"])
         elif kind == "retracted":
             self._withdraw(track, record, [entry])
+        elif kind == "moved" and "into" not in record:
+            track.moves.append((record["version"], record["from"], record["to"]))
+            track.closed.update(track.entries)
+            track.entries.clear()
         elif kind == "moved":
-            track.into = record.get("into")
+            track.into = record["into"]
             track.entries.clear()
         else:
             self._problem(record, f"unknown kind {kind}")

@@ -63,6 +63,12 @@ class Position:
     entered_after: int = 0
     told: list[tuple[int, str, int]] = field(default_factory=list)
     """The signals that acts have fired: time, rule, and how many moves there had been."""
+    waiting: list[tuple[int, str]] = field(default_factory=list)
+    """Those of them that nobody has been told of: time and rule."""
+    kept: dict[frozenset[str], int] = field(default_factory=dict)
+    """Under another version: when the last of some touches was, as far as the version before kept that."""
+    counts_from: dict[str, int] = field(default_factory=dict)
+    """Under another version: from which of the acts a signal counts that the version before did not have."""
     history: list[Step] = field(default_factory=list)
     signals: list[Firing] = field(default_factory=list)
 
@@ -112,7 +118,7 @@ def pass_time(journey: Journey, position: Position, watermark: int) -> None:
         if silence.to is None and ready(timer):
             position.signals.append(Firing(timer.due, silence.rule, timer.since))
     graces = {trigger.rule: trigger.grace for trigger in journey.triggers}
-    for at, rule, _ in position.told:
+    for at, rule in position.waiting:
         if watermark >= at + graces[rule]:
             position.signals.append(Firing(at, rule, at))
 
@@ -130,10 +136,11 @@ def tell(trigger: Trigger, position: Position, act: Act) -> None:
     if any(position.shown.get(touch, 0) < least for touch, least in trigger.at_least):
         return
     for touch, forbids in trigger.unless.items():
-        if touch in position.last and (forbids is None or act.at - position.last[touch] < forbids):
+        last = last_of(position, {touch})
+        if last is not None and (forbids is None or act.at - last < forbids):
             return
     before = [(at, moves) for at, rule, moves in position.told if rule == trigger.rule]
-    if any(at == act.at for at, _ in before):
+    if (act.at, trigger.rule) in position.waiting:
         return
     if trigger.once == "per_customer" and before:
         return
@@ -142,11 +149,13 @@ def tell(trigger: Trigger, position: Position, act: Act) -> None:
     if isinstance(trigger.once, int) and any(act.at - at < trigger.once for at, _ in before):
         return
     position.told.append((act.at, trigger.rule, len(position.history)))
+    position.waiting.append((act.at, trigger.rule))
 
 
 def since_when(trigger: Trigger, position: Position) -> int:
     """From which of the acts a trigger counts: from all with `within`, else from the entry of the stage on."""
-    return 0 if trigger.within is not None else position.entered_after
+    known_from = position.counts_from.get(trigger.rule, 0)
+    return known_from if trigger.within is not None else max(known_from, position.entered_after)
 
 
 def next_stage_timer(journey: Journey, position: Position) -> Pending | None:
@@ -244,7 +253,9 @@ def fits(entry: Entry, position: Position, act: Act) -> bool:
 
 def last_of(position: Position, touches: Iterable[str]) -> int | None:
     """When the last of these touches was shown."""
-    return max((position.last[touch] for touch in touches if touch in position.last), default=None)
+    times = [position.last[touch] for touch in touches if touch in position.last]
+    times += [at for those, at in position.kept.items() if those == set(touches)]
+    return max(times, default=None)
 
 
 def net_history(customer: str, journey: Journey, position: Position) -> Mapping[str, tuple[int, str]]:

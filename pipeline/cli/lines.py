@@ -52,7 +52,9 @@ def stage(name: str | None) -> Text:
 
 
 def why(cause: Cause) -> str:
-    """`order_placed on web`, `90d of silence since 2015-03-12 09:00`, `an act at 2015-03-12 09:00`."""
+    """`order_placed on web`, `90d of silence since 2015-03-12 09:00`, `an act at 2015-03-12 09:00`, `stay from v1`."""
+    if cause.version is not None:
+        return f"{cause.version.way} from v{cause.version.from_}"
     if cause.event is not None:
         return f"{cause.event.type} on {cause.event.channel}"
     if cause.timer is not None and not cause.timer.lasted:

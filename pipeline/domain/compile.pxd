@@ -58,6 +58,8 @@ cdef class Journey:
     cdef public dict on_entry
     cdef public tuple since_entry
     cdef public str shape
+    cdef public tuple slots
+    cdef public object spec
     cdef public Track start
     cdef public dict rows
     cdef public Row default

@@ -107,10 +107,12 @@ class Journey:
     """The compiled form of one journey; immutable by convention.
 
     `rows` by touch, `default` for a customer's touches that have no row of their own (None: nothing happens).
-    `on_entry`: the silences that entering a stage arms. `shape`: what the slots of a track mean, to compare with.
+    `on_entry`: the silences that entering a stage arms. `shape`: what the slots of a track mean, to compare with;
+    `slots` says the same one by one: of the last times, the counts and the windows.
     """
 
     def __init__(self, spec: JourneySpec, company: frozenset[str]) -> None:
+        self.spec = spec
         self.name = spec.name
         self.version = spec.version
         self.fingerprint = spec.fingerprint
@@ -136,6 +138,14 @@ class Journey:
         windows = [(rule.rule, rule.count, rule.within_ms is None) for rule in windowed]
         windows += [(trigger.rule, 1, trigger.once == "entry") for trigger in told]
         self.shape = repr((last_sets, counted, windows))
+        self.slots = (
+            tuple(frozenset(touches) for touches in last_sets),
+            tuple(counted),
+            tuple(
+                (*window, frozenset(rule.touches)) if window[1] > 1 else window
+                for window, rule in zip(windows, (*windowed, *told), strict=True)
+            ),
+        )
         self.start = track_of(
             START, NEVER, FAR, (), (NEVER,) * len(last_sets), (0,) * len(counted), ((),) * len(windows)
         )

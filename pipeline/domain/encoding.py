@@ -28,7 +28,8 @@ _Track = tuple[
     str, int, int, tuple[Pending, ...], tuple[int, ...], tuple[int, ...], tuple[tuple[int, ...], ...]
 ]  # fmt: skip
 _Position = tuple[
-    str, int, int, str, int, bytes, bytes, tuple[Entry, ...], int, bytes, tuple[Firing, ...], dict[str, int] | None
+    str, int, int, str, int, bytes, bytes, tuple[Entry, ...], int, bytes, tuple[Firing, ...], dict[str, int] | None,
+    int | None
 ]  # fmt: skip
 _Strand = tuple[
     str, int, int, tuple[int, int, int, int, int], int, int, int, int, bytes | None, int, int, bytes, tuple[str, ...]
@@ -103,7 +104,7 @@ def _position(position: Position) -> tuple[object, ...]:
     return (
         position.journey, position.version, position.seq, position.stage, position.since, base,
         _pack_track(position.track), position.history, position.ahead, position.trail, position.fired,
-        position.occurrences,
+        position.occurrences, position.closed,
     )  # fmt: skip
 
 
@@ -118,10 +119,11 @@ def _unpack_strand(fields: _Strand) -> Strand:
 
 
 def _unpack_position(fields: _Position) -> Position:
-    journey, version, seq, stage, since, base, track, history, ahead, trail, fired, occurrences = fields
+    journey, version, seq, stage, since, base, track, history, ahead, trail, fired, occurrences, closed = fields
     return position_of(
-        journey, version, seq, stage, since, None, base, _unpack_track(track), history, ahead, trail, fired, occurrences
-    )
+        journey, version, seq, stage, since, None, base, _unpack_track(track), history, ahead, trail, fired,
+        occurrences, closed,
+    )  # fmt: skip
 
 
 def _unpack_track(packed: bytes) -> Track:

@@ -15,6 +15,7 @@ cdef class Fold:
     cdef public object _company
     cdef public long long _lateness
     cdef public int _limit
+    cdef public dict carries
 
     @cython.locals(strand=Strand, at=cython.longlong, in_order=cython.bint, newest=cython.longlong, touch=str,
                    known=cython.longlong)
@@ -43,6 +44,7 @@ cdef class Fold:
                           long long watermark, object feed)
 
 
+cdef list _open_to(Position position, list events)
 cdef Track _refold(Journey journey, Track base, list events, list entries)
 
 @cython.locals(changed=list)

@@ -4,9 +4,10 @@ In order, an event costs one `step` per journey that it matters to. Out of order
 again from the base, and the difference to what was published goes out as corrections.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from pipeline.domain.carry import MOVED, REFOLD, Carry
 from pipeline.domain.compile import Journey, Timer
 from pipeline.domain.encoding import base_of, remember
 from pipeline.domain.event import CHANNELS
@@ -24,14 +25,25 @@ _CHANNEL = {channel: place for place, channel in enumerate(CHANNELS)}
 
 
 class Fold:
-    """Folds events into profiles by a fixed set of journeys. Holds no state of any customer."""
+    """Folds events into profiles by a fixed set of journeys. Holds no state of any customer.
 
-    def __init__(self, journeys: Sequence[Journey], company: frozenset[str], lateness: int, limit: int) -> None:
+    `carries`: by journey, how customers come to this version of it who are still under another.
+    """
+
+    def __init__(
+        self,
+        journeys: Sequence[Journey],
+        company: frozenset[str],
+        lateness: int,
+        limit: int,
+        carries: Mapping[str, Carry] | None = None,
+    ) -> None:
         self.journeys = tuple(journeys)
         self._names = [journey.name for journey in journeys]
         self._company = company
         self._lateness = lateness
         self._limit = limit
+        self.carries = dict(carries or {})
 
     def event(self, profile: Profile, event: Event, watermark: int | None, feed: Feed) -> Outcome:
         """Takes one event of this customer; changes `profile` in place and adds to `feed`."""
@@ -102,6 +114,47 @@ class Fold:
         ]
         profile.positions = (*ours, *have.values())
 
+    def carry_over(self, profile: Profile, feed: Feed) -> bool:
+        """Brings the customer under the versions that hold now, and publishes it; whether there was anything to do.
+
+        To be called before anything else is folded into an aligned profile, as long as there are `carries`.
+        """
+        carried = False
+        for place in range(len(self.journeys)):
+            journey: Journey = self.journeys[place]
+            position: Position = profile.positions[place]
+            if position.version != journey.version and journey.name in self.carries:
+                self._carry(profile, position, self.carries[journey.name], feed)
+                carried = True
+        return carried
+
+    def _carry(self, profile: Profile, position: Position, carry: Carry, feed: Feed) -> None:
+        """Ends the former version's time, and begins the new one's with what is known: nothing before it changes."""
+        strand: Strand = profile.strands[0]
+        former, horizon = carry.former, strand.newest - self._lateness
+        known = NEVER if profile.parked else carry.watermark
+        track = self._time_passed(profile, former, position, [], _ahead(position), horizon, known, feed)
+        way, closed = carry.way(track.stage), max(strand.newest, track.since)
+        if way == REFOLD:
+            base = settle(former, base_of(position), horizon, [])
+            remembered = _open_to(position, recent_of(strand))
+            made = carry.again(base, remembered, closed)
+        else:
+            made = carry.convert(track, closed)
+        for entry in position.history:
+            position.trail = remember(position.trail, entry)
+        position.history, position.ahead, position.fired = (), 0, ()
+        position.base = position.track = made
+        position.packed_base = b""
+        position.closed = closed
+        position.since = made.since
+        if position.seq or made.stage:
+            entry = Entry(carry.at, MOVED, made.stage, "", way, "", position.version)
+            _publish(profile, carry.journey, position, "moved", entry, made.stage, (), feed)
+            position.trail = remember(position.trail, entry)
+        position.version = carry.journey.version
+        _index(profile, carry.journey, made, known, feed)
+
     def _append(self, profile: Profile, strand: Strand, event: Event, last: int, watermark: int, feed: Feed) -> None:
         """The common case: the event is the newest. `last`: the newest event time before it."""
         horizon = strand.newest - self._lateness
@@ -115,9 +168,13 @@ class Fold:
                 if expired == count:
                     position.base = track
                 else:
-                    position.base = _refold(journey, base_of(position), recent_of(strand)[:expired], [])
+                    gone = _open_to(position, recent_of(strand)[:expired])
+                    position.base = _refold(journey, base_of(position), gone, [])
             entries: list[Entry] = []
-            stepped = step(journey, track, event, entries)
+            if position.closed is not None and horizon > position.closed:
+                position.closed = None
+            shut = position.closed is not None and event.at <= position.closed
+            stepped = track if shut else step(journey, track, event, entries)
             position.track = stepped
             pending = stepped.pending
             if position.ahead or position.fired or (watermark != NEVER and pending and pending[0][0] <= watermark):
@@ -147,8 +204,10 @@ class Fold:
             position: Position = profile.positions[place]
             if journey.rows.get(event.touch, journey.default) is None:
                 continue
+            if position.closed is not None and event.at <= position.closed:
+                continue
             entries: list[Entry] = []
-            position.track = _refold(journey, base_of(position), recent, entries)
+            position.track = _refold(journey, base_of(position), _open_to(position, recent), entries)
             entries = [entry for entry in entries if entry.at >= horizon]
             self._time_passed(profile, journey, position, entries, list(position.history), horizon, watermark, feed)
             _index(profile, journey, position.track, watermark, feed)
@@ -160,6 +219,8 @@ class Fold:
         for place in range(len(self.journeys)):
             journey: Journey = self.journeys[place]
             position: Position = profile.positions[place]
+            if position.closed is not None and oldest.at <= position.closed:
+                continue
             entries: list[Entry] = []
             position.base = step(journey, base_of(position), oldest, entries)
             for entry in entries:
@@ -244,6 +305,12 @@ def _refold(journey: Journey, base: Track, events: list[Event], entries: list[En
     for event in events:
         track = step(journey, track, event, entries)
     return track
+
+
+def _open_to(position: Position, events: list[Event]) -> list[Event]:
+    """Those of the events that the version which holds now decides about."""
+    closed = position.closed
+    return events if closed is None else [event for event in events if event.at > closed]
 
 
 def _one_more(touches: tuple[int, ...], channel: int) -> tuple[int, ...]:

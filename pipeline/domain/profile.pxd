@@ -47,6 +47,7 @@ cdef class Position:
     cdef public bytes trail
     cdef public tuple fired
     cdef public dict occurrences
+    cdef public object closed
 
 
 @cython.final
@@ -88,7 +89,7 @@ cpdef Event event_of(str identifier, long long at, long long appended, int parti
 cpdef Track track_of(str stage, long long since, long long settle_at, tuple pending, tuple last, tuple counts, tuple windows)
 
 @cython.locals(made=Position)
-cpdef Position position_of(str journey, long long version, long long seq, str stage, long long since, Track base, bytes packed_base, Track track, tuple history, int ahead, bytes trail, tuple fired, dict occurrences)
+cpdef Position position_of(str journey, long long version, long long seq, str stage, long long since, Track base, bytes packed_base, Track track, tuple history, int ahead, bytes trail, tuple fired, dict occurrences, object closed)
 
 @cython.locals(made=Strand)
 cpdef Strand strand_of(str identity, long long first, long long newest, tuple touches, long long company, long long late, long long unclassified, long long truncated, Event floor, int count, long long oldest, bytes packed, tuple claimed)

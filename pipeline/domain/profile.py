@@ -113,12 +113,13 @@ class Position:
     `stage`, `since`, `seq`: as last published. `track`: the journey after the remembered events. `base`: before them;
     None as long as `packed_base` says it. `history`: the published entries that a late event may still change; the last
     `ahead` of them came by time. `trail`: the newest of the older ones, encoded. `fired`: the published signals that
-    may still be withdrawn. `occurrences`: how often each signal has fired, None for no signal yet.
+    may still be withdrawn. `occurrences`: how often each signal has fired, None for no signal yet. `closed`: the last
+    moment (ms) that another version has decided, None if that is long ago: events up to it move nothing here.
     """
 
     __slots__ = (
-        "ahead", "base", "fired", "history", "journey", "occurrences", "packed_base", "seq", "since", "stage", "track",
-        "trail", "version",
+        "ahead", "base", "closed", "fired", "history", "journey", "occurrences", "packed_base", "seq", "since", "stage",
+        "track", "trail", "version",
     )  # fmt: skip
 
     journey: str
@@ -134,6 +135,7 @@ class Position:
     trail: bytes
     fired: tuple[Firing, ...]
     occurrences: dict[str, int] | None
+    closed: int | None
 
 
 def position_of(
@@ -150,6 +152,7 @@ def position_of(
     trail: bytes,
     fired: tuple[Firing, ...],
     occurrences: dict[str, int] | None,
+    closed: int | None,
 ) -> Position:
     made = Position.__new__(Position)
     made.journey = journey
@@ -165,6 +168,7 @@ def position_of(
     made.trail = trail
     made.fired = fired
     made.occurrences = occurrences
+    made.closed = closed
     return made
 
 
@@ -278,4 +282,4 @@ def new_profile(key: str, epoch: int) -> Profile:
 
 
 def new_position(journey: str, version: int, track: Track) -> Position:
-    return position_of(journey, version, 0, START, NEVER, track, b"", track, (), 0, NO_TRAIL, (), None)
+    return position_of(journey, version, 0, START, NEVER, track, b"", track, (), 0, NO_TRAIL, (), None, None)

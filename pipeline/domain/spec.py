@@ -111,6 +111,17 @@ class StageSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CarryOver:
+    """Where the customers of version `from_version` go: (stage, stage), None to have them folded again.
+
+    Who is in a stage that is not named stays there.
+    """
+
+    from_version: int
+    stages: tuple[tuple[str, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class JourneySpec:
     """A whole journey. `entries` and `silences` stand in file order, which decides between rules that fit alike."""
 
@@ -125,3 +136,5 @@ class JourneySpec:
     """In file order, like the others."""
     touches: tuple[TouchSpec, ...] = ()
     """The rows that the journey brings along: asked after those that all journeys share."""
+    carry_over: CarryOver | None = None
+    """For those who are under the version before; not among what the fingerprint is made of."""

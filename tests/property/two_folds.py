@@ -10,10 +10,12 @@ from typing import Any
 
 from pipeline.adapters.journey_files import load_journey, load_touches
 from pipeline.application.records import signal_record, transition_record
-from pipeline.checker import plain_fold, plain_journey
+from pipeline.checker import plain_fold, plain_journey, plain_switch
 from pipeline.checker.net_history import Subscriber
 from pipeline.checker.plain_admission import Act, Admission, act_of, counters
+from pipeline.checker.plain_switch import Life, Moved, Switch
 from pipeline.checker.plain_touches import Row, read_touches
+from pipeline.domain.carry import Carry
 from pipeline.domain.compile import Journey, compile_journey
 from pipeline.domain.encoding import decode as decode_profile
 from pipeline.domain.encoding import encode as encode_profile
@@ -95,7 +97,10 @@ class TwoFolds:
         self.profile = new_profile(f"c:{CUSTOMER}", EPOCH)
         self.fold.align(self.profile)
         self.admission = Admission(lateness, limit)
-        self.acts: list[Act] = []
+        self.first = models.plain
+        self.parts: list[list[Act]] = [[]]
+        self.switches: dict[str, list[Switch]] = {journey.name: [] for journey in models.plain}
+        self.carried = True
         self.late = 0
         self.watermark: int | None = None
         self.index: int | None = None
@@ -104,11 +109,11 @@ class TwoFolds:
 
     def arrive(self, sent: Sent) -> str:
         """One event arrives. The outcome, on which both agree; `published` is what went out."""
+        self.sweep()
         act = act_of(sent.event, sent.channel, self.models.rows, sent.appended, sent.partition, sent.offset)
         expected = self.admission.arrive(act)
         if expected == "accepted":
-            self.acts.append(act)
-            self.acts.sort()
+            self.parts[-1].append(act)
         self.late += expected == "late"
         feed = Feed()
         outcome = self.fold.event(self.profile, self.event(sent), self.watermark, feed)
@@ -119,6 +124,7 @@ class TwoFolds:
 
     def rise(self, watermark: int, by_index: bool = False) -> None:
         """The watermark rises. `by_index`: the customer is looked at only if the lane's index of timers says so."""
+        self.sweep()
         self.watermark = watermark
         feed = Feed()
         if not by_index or (self.index is not None and self.index <= watermark):
@@ -136,9 +142,50 @@ class TwoFolds:
         other.profile = self.profile
         other.reload()
         other.admission, other.subscriber = deepcopy(self.admission), deepcopy(self.subscriber)
-        other.acts, other.late = list(self.acts), self.late
+        other.parts, other.late = deepcopy(self.parts), self.late
+        other.first, other.switches, other.carried = self.first, deepcopy(self.switches), self.carried
         other.watermark, other.index = self.watermark, self.index
         return other
+
+    def switch(self, models: Models, stages: Mapping[str, str | None], at: int, swept: bool) -> None:
+        """Other versions of the journeys hold from here on; `stages`, of all of them: where customers go.
+
+        `swept`: the customer is carried over now, else when they are touched next.
+        """
+        self.sweep()
+        time = NEVER if self.watermark is None else self.watermark
+        pairs = zip(self.models.compiled, models.compiled, strict=True)
+        carries = {new.name: Carry(old, new, stages, at, time) for old, new in pairs}
+        lateness, limit = self.admission.lateness, self.admission.limit
+        self.fold = Fold(models.compiled, models.table.company, lateness, limit, carries)
+        for old, new in zip(self.models.plain, models.plain, strict=True):
+            version = next(journey.version for journey in models.compiled if journey.name == new.name)
+            self.switches[new.name].append(Switch(old, new, version, stages, self.watermark, {}))
+        self.models = models
+        self.parts.append([])
+        self.carried = self.profile.strands[0].newest == NEVER
+        self.fold.align(self.profile)
+        if self.carried:
+            self.profile = new_profile(f"c:{CUSTOMER}", EPOCH)
+            self.fold.align(self.profile)
+        if swept:
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Carries the customer over, if that is still to be done, and lets time pass as the lane does then."""
+        if self.carried:
+            return
+        self.carried = True
+        feed = Feed()
+        assert self.fold.carry_over(self.profile, feed)
+        assert not self.fold.carry_over(self.profile, Feed())
+        if self.watermark is not None:
+            self.fold.time(self.profile, self.watermark, feed)
+        self._publish(feed)
+
+    @property
+    def acts(self) -> list[Act]:
+        return sorted(act for part in self.parts for act in part)
 
     def event(self, sent: Sent) -> Event:
         """The event as the fast fold takes it."""
@@ -158,22 +205,35 @@ class TwoFolds:
         self.published = [*transitions, *signals]
         assert self.subscriber.at_rest() == []
         self._compare_counters()
-        for journey, position in zip(self.models.plain, self.positions(), strict=True):
-            self._compare(journey, position)
+        for journey, compiled, life in zip(self.models.plain, self.models.compiled, self.lives(), strict=True):
+            self._compare(journey, life)
             for record in transitions:
-                self._check_cause(journey, position, record)
+                self._check_cause(journey, life.position, record)
             for record in signals:
-                self._check_signal(journey, position, record)
+                if record["version"] == compiled.version:
+                    self._check_signal(journey, life.position, record)
+
+    def lives(self) -> Iterator[Life]:
+        """The customer in each journey, from scratch."""
+        for journey in self.first:
+            yield plain_switch.live(
+                journey, self.switches[journey.name], self.parts, self.watermark, self.admission.lateness
+            )
 
     def positions(self) -> Iterator[plain_fold.Position]:
         """Where the customer is in each journey, from scratch."""
-        return (plain_fold.fold(journey, self.acts, self.watermark) for journey in self.models.plain)
+        return (life.position for life in self.lives())
 
-    def _compare(self, journey: plain_journey.Journey, plain: plain_fold.Position) -> None:
+    def _compare(self, journey: plain_journey.Journey, life: Life) -> None:
+        plain = life.position
         fast = next(position for position in self.profile.positions if position.journey == journey.name)
         assert (fast.stage, fast.since) == (plain.stage, NEVER if plain.since is None else plain.since)
         track = self.subscriber.tracks.get((CUSTOMER, journey.name))
-        told = track.entries if track else {}
+        told = {**track.closed, **track.entries} if track else {}
+        moves = track.moves if track else []
+        assert [Moved(to, before or "", after or "") for to, before, after in moves if before or after] == [
+            move for move in life.moves if move.origin or move.to
+        ]
         history = plain_fold.net_history(CUSTOMER, journey, plain)
         assert told == {entry: (format_moment(at), to) for entry, (at, to) in history.items()}
         assert (track.stage if track else None) == (plain.stage or None)
@@ -183,7 +243,8 @@ class TwoFolds:
             for due in known.holding.values()
             if of == journey.name
         )
-        public = {rule.rule: rule.signal for rule in journey.waiting}
+        versions = (*self.first, *self.models.plain, *(s.former for ss in self.switches.values() for s in ss))
+        public = {rule.rule: rule.signal for one in versions if one.name == journey.name for rule in one.waiting}
         assert holding == sorted((public[firing.rule], format_moment(firing.due)) for firing in plain.signals)
 
     def _compare_counters(self) -> None:

@@ -1,0 +1,53 @@
+"""The fast fold and the plain one agree over versions too: any journey promoted to any other, anywhere in a life."""
+
+from hypothesis import given, note
+
+from tests.property.random_journeys import FOREVER, GRACE, TOUCHES, Dice, journey, life, thrown
+from tests.property.two_folds import Raw, Sent, TwoFolds, read_models
+
+
+def changed(dice: Dice, old: Raw, version: int) -> Raw:
+    """Another version: the same rules, some of them, or a journey of its own."""
+    new = dict(journey(dice, old["journey"]), version=version)
+    if dice.once_in(3):
+        return new
+    signals = {**(new["signals"] if dice.once_in(2) else {}), **old["signals"]}
+    return {**old, "version": version, "signals": signals}
+
+
+def directions(dice: Dice, old: Raw, new: Raw) -> dict[str, str | None]:
+    """Where customers go: each stage that is gone leads somewhere, the others now and then."""
+    targets = [stage["id"] for stage in new["stages"]]
+    found: dict[str, str | None] = {}
+    for stage in (row["id"] for row in old["stages"]):
+        if stage not in targets or dice.once_in(3):
+            found[stage] = None if dice.once_in(3) else dice.one(targets)
+    return found
+
+
+@given(thrown(220), thrown(60), thrown(900))
+def test_both_folds_agree_over_versions(journeys: bytes, switches: bytes, lives: bytes) -> None:
+    """Stage, history, signals, and what is told of each switch; nothing of before it changes any more."""
+    dice = Dice(journeys)
+    documents = [journey(dice, "one")]
+    for version in (2, 3):
+        documents.append(changed(dice, documents[-1], version))
+    versions = [read_models(TOUCHES, [document], GRACE) for document in documents]
+    for n in range(3):
+        one = life(Dice(lives[n * 300 : (n + 1) * 300]), 40)
+        turns = Dice(switches[n * 20 : (n + 1) * 20])
+        at = sorted(turns.below(40) for _ in range(2))
+        folds = TwoFolds(versions[0], one.lateness, FOREVER)
+        note(f"{documents}\n{one}\n{at}")
+        for place, step in enumerate(one.steps):
+            for version in (1, 2):
+                if at[version - 1] == place:
+                    where = directions(turns, documents[version - 1], documents[version])
+                    note(f"at {place}: {where}")
+                    folds.switch(versions[version], where, 1_000 * version + place, turns.once_in(2))
+            if isinstance(step, Sent):
+                folds.arrive(step)
+            elif step is None:
+                folds.reload()
+            else:
+                folds.rise((folds.watermark or 0) + step, one.by_index)
