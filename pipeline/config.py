@@ -139,6 +139,11 @@ class Settings(Section):
     def transactional_id(self, lane: int) -> str:
         return f"{self.application}-{lane}"
 
+    @property
+    def promoting_id(self) -> str:
+        """The transactional id of whoever promotes: the second one fences the first."""
+        return f"{self.application}-promote"
+
     def table_key(self, lane: int) -> str:
         """The Redis hash of a lane; the braces keep all keys of a lane in one slot of a cluster."""
         return f"{self.application}:{{{lane}}}"

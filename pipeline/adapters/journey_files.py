@@ -8,7 +8,7 @@ from pipeline.adapters.journey_language import JourneyFile
 from pipeline.adapters.journey_parts import without
 from pipeline.adapters.journey_translation import Translation
 from pipeline.adapters.touch_files import load_touches, may_take, read_touches, wrong_rows
-from pipeline.adapters.yaml_documents import Document, Problem, closest, read, refuse
+from pipeline.adapters.yaml_documents import Document, Problem, Source, closest, parse, read, refuse
 from pipeline.adapters.yaml_files import examine
 from pipeline.config import Settings, is_path
 from pipeline.domain.event import CHANNELS
@@ -16,15 +16,19 @@ from pipeline.domain.spec import JourneySpec, TouchSpec
 from pipeline.errors import UserError
 
 __all__ = [
+    "brought",
     "built_in_journeys",
     "find_journey",
     "find_touches",
     "load_files",
     "load_journey",
     "load_models",
+    "load_texts",
     "load_touches",
     "read_journey",
+    "read_text",
     "read_touches",
+    "waits",
 ]
 
 MODELS: Final = Path(__file__).parent.parent / "models"
@@ -34,11 +38,12 @@ _TABLE: Final = "touches"
 
 
 class ReadJourney(NamedTuple):
-    """A journey as read: its rules, what may not be meant in them, and the line in which each rule begins."""
+    """A journey as read: its rules, what may not be meant in them, the line in which each rule begins, and the text."""
 
     spec: JourneySpec
     warnings: list[Problem]
     lines: Mapping[str, int]
+    text: str
 
 
 def load_models(settings: Settings) -> tuple[tuple[TouchSpec, ...], tuple[JourneySpec, ...]]:
@@ -56,15 +61,33 @@ def load_files(settings: Settings) -> tuple[tuple[TouchSpec, ...], dict[Path, Re
     found: dict[Path, ReadJourney] = {}
     for name in settings.journeys:
         path = find_journey(name)
-        journey = read_journey(read(path), touches, _waits(settings.grace, settings.clock == "event"))
+        journey = read_journey(read(path), touches, waits(settings))
         if any(journey.spec.name == other.spec.name for other in found.values()):
             raise UserError(f"{path}: the journey '{journey.spec.name}' is loaded already: give it another name")
         found[path] = journey
-    return (*touches, *_brought(journey.spec for journey in found.values())), found
+    return (*touches, *brought(journey.spec for journey in found.values())), found
 
 
-def _brought(specs: Iterable[JourneySpec]) -> tuple[TouchSpec, ...]:
-    """The rows that the journeys bring along; UserError if it would matter which journey's are asked first."""
+def load_texts(settings: Settings) -> tuple[tuple[TouchSpec, ...], list[tuple[str, JourneySpec]]]:
+    """The shared touch table alone, and the journeys that the settings name with their texts; UserError likewise."""
+    _, found = load_files(settings)
+    return load_touches(find_touches(settings.touches)), [(journey.text, journey.spec) for journey in found.values()]
+
+
+def read_text(
+    text: str, touches: tuple[TouchSpec, ...], settings: Settings, name: str = "the promoted file"
+) -> JourneySpec:
+    """The journey in a text that came from somewhere else than a file; UserError with all mistakes."""
+    return read_journey(parse(Source(name, text)), touches, waits(settings)).spec
+
+
+def waits(settings: Settings) -> Mapping[str, int]:
+    """The grace of each channel in ms; on event time nothing waits."""
+    return _waits(settings.grace, settings.clock == "event")
+
+
+def brought(specs: Iterable[JourneySpec]) -> tuple[TouchSpec, ...]:
+    """The rows that journeys bring along; UserError if it would matter which journey's are asked first."""
     rows: dict[str, tuple[str, TouchSpec]] = {}
     for spec in specs:
         for row in spec.touches:
@@ -136,4 +159,4 @@ def read_journey(
     translation = Translation(readable, file, (*touches, *own), grace)
     if problems:
         refuse([*problems, *translation.mistakes()])
-    return ReadJourney(translation.spec(odd), translation.warnings, translation.lines)
+    return ReadJourney(translation.spec(odd), translation.warnings, translation.lines, document.root.mark.source.text)

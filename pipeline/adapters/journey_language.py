@@ -133,6 +133,14 @@ class Signal(Section):
     once: Given[Text] = None
 
 
+class CarryOver(Section):
+    """Where the customers of the version before go, when this one is promoted."""
+
+    entry: ClassVar[str] = "stage of the version before"
+    from_version: Annotated[int, Field(ge=1)]
+    stages: dict[str, Text] = Field(default={})
+
+
 class JourneyFile(Section):
     """A whole journey."""
 
@@ -142,3 +150,4 @@ class JourneyFile(Section):
     stages: Annotated[tuple[Stage, ...], NOT_EMPTY]
     signals: dict[Identifier, Signal] = Field(default={})
     touches: dict[Identifier, TouchRow] = Field(default={})
+    carry_over: Given[CarryOver] = None

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from pipeline.adapters.git_files import committed
 from pipeline.adapters.journey_files import MODELS, read_journey, read_touches
+from pipeline.adapters.journey_versions import carry_problems
 from pipeline.adapters.yaml_documents import Document, Mark, Problem, Refused, Source, parse, read
 from pipeline.domain.spec import JourneySpec, TouchSpec
 from pipeline.errors import UserError
@@ -141,6 +142,9 @@ class Linter:
                 "or customers would be led by two sets of rules under one number"
             )
             self._note("error", document.problem(("version",), message))
+        if old.name == spec.name and old.version < spec.version:
+            for problem in carry_problems(document, spec, old):
+                self._note("error", problem)
 
     def _refused(self, path: Path, error: UserError) -> None:
         if isinstance(error, Refused):

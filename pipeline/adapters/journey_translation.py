@@ -9,11 +9,13 @@ from pipeline.adapters.journey_checks import endless, fingerprint, hidden, leavi
 from pipeline.adapters.journey_language import AtLeast, Enter, JourneyFile, Signal, Stage
 from pipeline.adapters.yaml_documents import Document, Loc, Problem, refuse
 from pipeline.adapters.yaml_files import one_of
+from pipeline.domain.carry import REFOLD, STAY
 from pipeline.domain.duration import format_duration, parse_duration
 from pipeline.domain.event import CHANNELS
 from pipeline.domain.spec import (
     ANY,
     START,
+    CarryOver,
     EntrySpec,
     JourneySpec,
     Once,
@@ -76,6 +78,7 @@ class Translation:
         # A rule that was refused is missing from the whole, which would then be blamed for it.
         refuse(self._problems)
         self._check_whole()
+        self._check_carry_over()
         if not odd:
             self._check_sense()
         refuse(self._problems)
@@ -91,6 +94,7 @@ class Translation:
             fingerprint=fingerprint(ids, self._entries, self._silences, self._triggers, self._touches),
             triggers=tuple(self._triggers),
             touches=tuple(row.spec(name) for name, row in self._file.touches.items()),
+            carry_over=self._carry_over(),
         )
 
     @property
@@ -383,6 +387,28 @@ class Translation:
     def _known_stage(self, loc: Loc, name: str, more: tuple[str, ...] = ()) -> None:
         if name not in self._places:
             self._refuse(loc, *one_of("stage", name, (*self._places, *more)))
+
+    def _check_carry_over(self) -> None:
+        """What can be said without the version before; `journey_versions` has the rest."""
+        found = self._file.carry_over
+        if found is None:
+            return
+        if found.from_version >= self._file.version:
+            self._refuse(("carry_over", "from_version"), f"customers come from a version below {self._file.version}")
+        for stage, target in found.stages.items():
+            loc = ("carry_over", "stages", stage)
+            if target == STAY:
+                if stage not in self._places:
+                    self._refuse(loc, f"nobody can stay in '{stage}': it is no stage of this version")
+            elif target != REFOLD:
+                self._known_stage(loc, target, (STAY, REFOLD))
+
+    def _carry_over(self) -> CarryOver | None:
+        found = self._file.carry_over
+        if found is None:
+            return None
+        ways = {stage: None if target == REFOLD else target for stage, target in found.stages.items()}
+        return CarryOver(found.from_version, tuple((stage, to) for stage, to in ways.items() if to != STAY))
 
     def _check_whole(self) -> None:
         for stage in unreachable(self._places, self._entries, self._silences):

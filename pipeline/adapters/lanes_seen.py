@@ -8,6 +8,8 @@ import msgspec
 
 from pipeline.adapters.kafka.feed_reader import FeedReader, FeedRecord
 from pipeline.adapters.redis.reader import TableReader
+from pipeline.application.lane_models import KEY as MODELS
+from pipeline.application.lane_models import LaneModels, decode_models
 from pipeline.application.lane_record import LaneRecord, decode_lane
 from pipeline.application.ports import ProgressRecord
 from pipeline.config import Settings
@@ -67,6 +69,18 @@ def lane_records(settings: Settings) -> Mapping[int, tuple[str, LaneRecord | Non
             except msgspec.MsgspecError as error:
                 raise UserError(f"{settings.table_key(lane)}: the lane record cannot be read: {error}", 1) from None
             found[lane] = ((reading.position or b"").decode(errors="replace"), record)
+    return found
+
+
+def lane_models(settings: Settings) -> Mapping[int, LaneModels]:
+    """By lane: the journeys that were promoted there. Blocks; UserError as with `lane_records`."""
+    found: dict[int, LaneModels] = {}
+    with TableReader(settings.application, settings.redis_url) as reader:
+        for lane in range(settings.partitions):
+            try:
+                found[lane] = decode_models(reader.profile(lane, MODELS).value)
+            except msgspec.MsgspecError as error:
+                raise UserError(f"{settings.table_key(lane)}: @models cannot be read: {error}", 1) from None
     return found
 
 

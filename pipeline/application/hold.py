@@ -13,8 +13,11 @@ from pipeline.application import failpoints, lane_record
 from pipeline.application.breaker import BreakerGauge
 from pipeline.application.failpoints import Failpoint
 from pipeline.application.intake import Arrival, Batch, Source
+from pipeline.application.lane_models import KEY as MODELS
+from pipeline.application.lane_models import LaneModels, decode_models, encode_models
 from pipeline.application.lane_record import LaneRecord, copy_lane, encode_lane
 from pipeline.application.ports import Entry, Outgoing, Record, Table, TableWrite, Writer
+from pipeline.application.rulebook import Rulebook, Rules
 from pipeline.application.settings import LanePorts, LaneSettings
 from pipeline.application.stitch import (
     SLICE,
@@ -26,6 +29,7 @@ from pipeline.application.stitch import (
     bring_up_to_date,
     write_out,
 )
+from pipeline.application.switching import obey
 from pipeline.application.taking import place
 from pipeline.domain.moments import format_moment
 
@@ -34,24 +38,33 @@ log = structlog.get_logger(__name__)
 DUE_AT_ONCE = 2_000
 """How many customers' timers are looked at in one batch."""
 
+CARRIED_AT_ONCE = 500
+"""How many customers are looked at in one batch for whether they must be carried over to another version."""
+
 
 class Tripped(Exception):
     """The breaker opens: nothing of the batch was written."""
 
 
 class Hold:
-    """`record` and `position` are those of the last committed transaction, `earliest` the next score in the index."""
+    """`record`, `models` and `position` are those of the last committed transaction, `earliest` the next score in the
+    index. `rules` are those that `stitch` folds by: not the ones of `models` for the moment after a switch, until
+    `rule` is called.
+    """
 
     def __init__(
         self,
         partition: int,
         settings: LaneSettings,
         ports: LanePorts,
+        rules: Rules,
         stitch: Stitch,
+        rulebook: Rulebook,
         gauge: BreakerGauge,
         writer: Writer,
         table: Table,
         record: LaneRecord,
+        models: LaneModels,
         position: bytes,
         world: str,
         earliest: int | None,
@@ -59,17 +72,32 @@ class Hold:
         self._partition = partition
         self._settings = settings
         self._ports = ports
-        self._stitch = stitch
+        self._rulebook = rulebook
         self._gauge = gauge
         self._writer = writer
         self._table = table
         self.record = record
         self.position = position
         self.world = world
-        # Parked timers are in no index, so that nobody looks at them; other code or rules look at them once more.
-        self._returning = [key for key, code in record.parked_by.items() if code != stitch.code]
-        self.earliest = 0 if self._returning else earliest
+        self.models = models
+        self.switched = False
+        self.earliest = earliest
         self._cache: dict[str, bytes] = {}
+        self.rule(rules, stitch)
+
+    def rule(self, rules: Rules, stitch: Stitch) -> None:
+        """Folds by these rules from here on."""
+        self.rules, self._stitch, self.switched = rules, stitch, False
+        self._cursor = 0
+        # Parked timers are in no index, so that nobody looks at them; other code or rules look at them once more.
+        self._returning = [key for key, code in self.record.parked_by.items() if code != stitch.code]
+        if self._returning:
+            self.earliest = 0
+
+    @property
+    def carrying(self) -> bool:
+        """Whether there may be customers who are still under a former version."""
+        return bool(self.record.carrying)
 
     async def fold(
         self,
@@ -99,14 +127,33 @@ class Hold:
         bring_up_to_date(record, batch, effects, self._stitch.code)
         record.next = dict(positions)
         record.watermark = watermark
-        await self._commit(record, written, batch, effects)
+        if effects.carried_to == 0:
+            record.carrying = {}
+        models = self._obey(batch, record)
+        await self._commit(record, written, batch, effects, models)
         self._keep(effects)
+        self._cursor = effects.carried_to or 0
         if timers:
             self._returning.clear()
             self.earliest = await self._table.earliest()
         self._gauge.folded(self._ports.clock.monotonic(), arrived + effects.due)
         self._ports.metrics.observe("batch_events", arrived)
         self._ports.metrics.observe("batch_bytes", sum(len(r.value or b"") for _, records in runs for r in records))
+
+    def _obey(self, batch: Batch, record: LaneRecord) -> LaneModels | None:
+        """What orders about versions make of `record` and of the models; None if they are as they were."""
+        if not batch.orders:
+            return None
+        models = decode_models(encode_models(self.models))
+        rules = self.rules
+        for order in batch.orders:
+            obey(order, self._partition, record, models, rules, self._rulebook, record.next)
+        self.switched = any(
+            own.version != rules.models[name].journey.version
+            for name, own in models.journeys.items()
+            if name in rules.models
+        )
+        return models
 
     def cached(self) -> int:
         """How many profiles are in memory."""
@@ -153,6 +200,12 @@ class Hold:
             due |= dict.fromkeys(self._returning)
             effects.returned += self._returning
             stored |= await self._read([key for key in due if key not in stored])
+        if self.carrying:
+            effects.carried_to, fields = await self._table.scan(self._cursor, CARRIED_AT_ONCE)
+            keys = [key for field in fields if not (key := field.decode()).startswith("@") and key not in parked]
+            stored |= await self._read([key for key in keys if key not in stored])
+            for _ in self._stitch.carry_over(keys, stored, watermark, effects):
+                await asyncio.sleep(0)
         for key, why in parked.items():
             due.pop(key, None)
             self._stitch.park(key, stored, why, effects)
@@ -184,11 +237,20 @@ class Hold:
             stored.update(zip(absent, loaded, strict=True))
         return stored
 
-    async def _commit(self, record: LaneRecord, written: Written, batch: Batch, effects: Effects) -> None:
+    async def _commit(
+        self,
+        record: LaneRecord,
+        written: Written,
+        batch: Batch,
+        effects: Effects,
+        models: LaneModels | None = None,
+    ) -> None:
         topics, partition, clock = self._settings.topics, self._partition, self._ports.clock
         record.owner = self._settings.owner
         record.code = self._settings.code
         lane = encode_lane(record)
+        if models is not None:
+            written.profiles.append((MODELS, encode_models(models)))
         changelog: list[Entry] = [(key, value, ()) for key, value in written.profiles]
         changelog.append((lane_record.KEY, lane, ()))
         outgoing = [
@@ -211,6 +273,7 @@ class Hold:
         metrics.observe("transaction_seconds", committed - began)
         metrics.observe("table_apply_seconds", clock.monotonic() - committed)
         self.record, self.position = record, position
+        self.models = models or self.models
         scores = [at for at in effects.feed.due.values() if at is not None]
         if scores:
             self.earliest = min(scores) if self.earliest is None else min(self.earliest, *scores)

@@ -86,6 +86,7 @@ class Batch:
     reasons: list[Reason] = field(default_factory=list)
     counts: dict[str, Tally] = field(default_factory=dict)
     commands: CommandTally = field(default_factory=CommandTally)
+    orders: list["Command"] = field(default_factory=list)
     punctuation: dict[str, int] = field(default_factory=dict)
     old: int = 0
 
@@ -221,6 +222,8 @@ class Intake:
                 self.bury(source, record, invalid.reason, invalid, batch)
                 continue
             batch.commands.obeyed += 1
+            if command.command in VERSION_ORDERS:
+                batch.orders.append(command)
 
     def _punctuated(self, source: Source, record: Record, batch: Batch) -> bool:
         """Whether the record only says up to where everything is sent."""
@@ -288,15 +291,29 @@ class Intake:
 
 
 class Command(msgspec.Struct, frozen=True):
-    """An order of a person to a lane, on `journey.commands`."""
+    """An order of a person to a lane, on `journey.commands`.
+
+    From `journey` on only with `prepare`: the version of a journey as `text`, the version that it follows, and where
+    customers go by stage (null: folded again).
+    """
 
     id: str
-    command: Literal["resume", "skip"]
+    command: Literal["resume", "skip", "prepare", "switch", "abandon"]
     lane: int
     reason: str
     at: int | str = 0
     topic: str | None = None
+    kind: Literal["promote", "rollback"] | None = None
+    journey: str = ""
+    version: int = 0
+    former: int = 0
+    fingerprint: str = ""
+    text: str = ""
+    stages: dict[str, str | None] = {}
 
+
+VERSION_ORDERS = frozenset(("prepare", "switch", "abandon"))
+"""What concerns the versions of journeys; it is obeyed in its turn, as part of the transaction that reads it."""
 
 _decode_command = msgspec.json.Decoder(Command).decode
 

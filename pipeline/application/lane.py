@@ -9,7 +9,7 @@ The lane record, last in every transaction, is the only truth about the position
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import structlog
@@ -19,7 +19,10 @@ from pipeline.application.breaker import BreakerGauge
 from pipeline.application.control import find_order
 from pipeline.application.failpoints import Failpoint
 from pipeline.application.hold import Hold, Tripped
-from pipeline.application.lane_record import PROFILES, Breaker, LaneRecord, Skip, first_lane_record
+from pipeline.application.intake import Intake
+from pipeline.application.lane_models import KEY as MODELS
+from pipeline.application.lane_models import decode_models
+from pipeline.application.lane_record import PROFILES, Breaker, LaneRecord, ModelMark, Skip, first_lane_record
 from pipeline.application.merge import Merge
 from pipeline.application.models import marks, refuse
 from pipeline.application.ports import (
@@ -36,10 +39,12 @@ from pipeline.application.ports import (
     Writer,
 )
 from pipeline.application.progress import LaneProgress, Watermark, punctuated
+from pipeline.application.rulebook import Rulebook, Rules
 from pipeline.application.settings import LanePorts, LaneSettings
 from pipeline.application.stitch import Stitch
+from pipeline.application.switching import rules_of
 from pipeline.application.taking import Standing, stand
-from pipeline.domain.compile import Journey
+from pipeline.domain.touches import TouchTable
 
 log = structlog.get_logger(__name__)
 
@@ -53,23 +58,23 @@ IDLE_CHECK = 0.02
 
 
 class Lane:
-    """Implements ports.LaneHandle. `watermark` is shared by the lanes of a process."""
+    """Implements ports.LaneHandle. `rulebook` and `watermark` are shared by the lanes of a process."""
 
     def __init__(
         self,
         partition: int,
         settings: LaneSettings,
         ports: LanePorts,
-        stitch: Stitch,
-        journeys: Sequence[Journey],
+        rulebook: Rulebook,
+        new_intake: Callable[[TouchTable], Intake],
         watermark: Watermark,
     ) -> None:
         self._partition = partition
         self._settings = settings
         self._ports = ports
-        self._stitch = stitch
+        self._rulebook = rulebook
+        self._new_intake = new_intake
         self._watermark = watermark
-        self._models = marks(journeys)
         self._raw = tuple(source.topic for source in settings.sources if source.kind == "raw")
         self._merge = Merge(settings.sources)
         self._writer: Writer | None = None
@@ -263,14 +268,19 @@ class Lane:
                 f"{record.profiles}, and {PROFILES} is what this one knows. Use another app_id, which replays the "
                 "input; `make reset` empties the local Kafka and Redis"
             )
-        refused = refuse(record.models, self._models)
+        models = decode_models(None)
+        if standing.record is not None:
+            models = decode_models(*await table.load([MODELS], standing.position))
+        rules = rules_of(self._partition, models, record, self._rulebook)
+        live = _marks(rules)
+        refused = refuse(record.models, live)
         if refused is not None:
             raise Refused(f"lane {self._partition}: {refused}")
         breaker = record.breaker
-        if breaker is not None and (breaker.code != settings.code or breaker.models != self._models):
+        if breaker is not None and (breaker.code != settings.code or breaker.models != live):
             log.info("lane.breaker_closed", lane=self._partition, why="another version of the code or of a model")
             record.breaker = None
-        record.models = {**record.models, **self._models}  # a journey that is left out for a while may come back
+        record.models = {**record.models, **live}  # a journey that is left out for a while may come back
         earliest = await table.earliest()
         self._gauge.reset()
         # A changelog that was made anew is another world: neither progress nor the watermark goes over to it.
@@ -281,15 +291,21 @@ class Lane:
             self._partition,
             settings,
             self._ports,
-            self._stitch,
+            rules,
+            self._stitch(rules),
+            self._rulebook,
             self._gauge,
             writer,
             table,
             record,
+            models,
             standing.position,
             standing.world,
             earliest,
         )
+
+    def _stitch(self, rules: Rules) -> Stitch:
+        return Stitch(rules.fold, self._new_intake(rules.table), rules.mark)
 
     async def _settle(self, doubt: Doubt) -> None:
         """The one path for every doubt: drop, back off, prove membership; the caller takes again."""
@@ -386,7 +402,7 @@ class Lane:
                 continue
             if not self._merge.ready():
                 self._read_nothing(hold)
-                if not self._timers_due(hold):
+                if not self._timers_due(hold) and not hold.carrying:
                     await self._sleep()
                     continue
             elif await self._waited_for_older():
@@ -442,6 +458,10 @@ class Lane:
         await failpoints.reached(Failpoint.BATCH_TAKEN)
         await hold.fold(runs, self._merge.positions(), self._value(hold))
         await failpoints.reached(Failpoint.BATCH_APPLIED)
+        if hold.switched:
+            rules = rules_of(self._partition, hold.models, hold.record, self._rulebook)
+            hold.rule(rules, self._stitch(rules))
+            self._gauge.reset()
         self._doubts = 0
         self._moved = self._ports.clock.monotonic()
         appended = {source.topic: records[-1].timestamp for source, records in runs}
@@ -482,7 +502,7 @@ class Lane:
     async def _open_breaker(self, hold: Hold, why: str) -> None:
         commands = self._merge.queues[self._settings.topics.commands]
         after = max(hold.record.control, commands.reached or 0)
-        breaker = Breaker(why, self._ports.clock.now(), self._settings.code, self._models, after)
+        breaker = Breaker(why, self._ports.clock.now(), self._settings.code, _marks(hold.rules), after)
         log.error(
             "lane.breaker_open", lane=self._partition, why=why, mend=f"journey lane resume --lane {self._partition}"
         )
@@ -624,6 +644,10 @@ class Lane:
             self._since = self._ports.clock.monotonic()
             self._ports.metrics.lane_state(self._partition, state, reason)
         self._state, self._reason, self._detail = state, reason, detail
+
+
+def _marks(rules: Rules) -> dict[str, ModelMark]:
+    return marks([model.journey for model in rules.models.values()])
 
 
 def world_of(application: str, changelog_id: str) -> str:

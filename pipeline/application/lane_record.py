@@ -67,6 +67,20 @@ class Skip(msgspec.Struct, frozen=True):
     at: int
 
 
+class CandidateMark(msgspec.Struct, frozen=True):
+    """A version of a journey that was prepared at `at` (ms) and not decided on: whether the lane could run it.
+
+    `id`: of who prepares it; `why` not, empty if `ready`.
+    """
+
+    id: str
+    journey: str
+    version: int
+    at: int
+    ready: bool
+    why: str
+
+
 class LaneRecord(msgspec.Struct):
     """Everything of a lane that is not in a profile. Offsets are the next to read; times ms.
 
@@ -74,6 +88,8 @@ class LaneRecord(msgspec.Struct):
     reason. `stages`: customers by journey and stage. `control`: the offset behind the newest resume or skip that was
     obeyed while the lane stood. `punctuation`: by topic, the event time up to which everything is sent (with
     `clock: event`). `parked_by`: the customers whose timers are parked now, each with the code and rules that raised.
+    `candidate`: what is prepared to be promoted. `carrying`: the journeys whose customers are still being carried over,
+    with the version that they are carried to.
     """
 
     application: str
@@ -100,6 +116,8 @@ class LaneRecord(msgspec.Struct):
     parked: int = 0
     parked_by: dict[str, str] = {}
     owner: str = ""
+    candidate: CandidateMark | None = None
+    carrying: dict[str, int] = {}
 
 
 _encode = msgspec.json.Encoder().encode

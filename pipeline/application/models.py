@@ -37,6 +37,7 @@ def refuse(recorded: Mapping[str, ModelMark], live: Mapping[str, ModelMark]) -> 
             what = f"{', '.join(gone)} {'is' if len(gone) == 1 else 'are'} gone" if gone else "it counts other things"
             return (
                 f"journey {name} version {new.version} cannot take over the customers of version {old.version}: "
-                f"{what}; run it under another app_id, which folds the input again"
+                f"{what}; with the former file in place `journey promote` carries them over, and another app_id folds "
+                "the input again"
             )
     return None

@@ -183,6 +183,10 @@ class Table(Protocol):
     async def earliest(self) -> int | None:
         """The lowest score in the index."""
 
+    async def scan(self, cursor: int, limit: int) -> tuple[int, list[bytes]]:
+        """Some fields, about `limit`, and the cursor for the next ones; from 0 to 0 everything comes that is there all
+        the time. TableDoubt if `@pos` is not what it was."""
+
     async def rebuild(
         self, attempt: str, seen: bytes | None, position: bytes, content: AsyncIterator[TableWrite]
     ) -> None:

@@ -46,7 +46,8 @@ class Effects:
     """What a batch did. `profiles` and `customers`: changed profiles and changed public states, encoded, by key.
 
     `parked`: whose timers it parked; `returned`: whose came back from that. `due`: how many customers' timers it looked
-    at. `published_at` (RFC 3339) dates what is published.
+    at. `published_at` (RFC 3339) dates what is published. `carried_to`: the cursor behind the customers whom it looked
+    at for whether they must be carried over, 0 behind the last; None if there was no need.
     """
 
     published_at: str
@@ -56,6 +57,7 @@ class Effects:
     parked: list[str] = field(default_factory=list)
     returned: list[str] = field(default_factory=list)
     due: int = 0
+    carried_to: int | None = None
 
 
 class Stitch:
@@ -112,8 +114,8 @@ class Stitch:
         profile = self._open(key, stored, arrivals[0].event.appended)
         if profile.parked:
             watermark = None
-        touched = False
         told = len(feed.transitions) + len(feed.signals)
+        touched = bool(fold.carries) and self._carried(profile, arrivals[0], feed)
         for arrival in arrivals:
             try:
                 outcome = fold.event(profile, arrival.event, watermark, feed)
@@ -146,6 +148,8 @@ class Stitch:
                     profile.indexed = feed.due[key] = None
                 else:
                     try:
+                        if self._fold.carries:
+                            self._fold.carry_over(profile, feed)
                         self._fold.time(profile, watermark, feed)
                     except Exception as error:  # likewise: it costs one customer's timers
                         raise TimerRaised(key, error) from error
@@ -153,6 +157,37 @@ class Stitch:
                 if len(feed.transitions) + len(feed.signals) > told:
                     effects.customers[key] = customer_record(profile, effects.published_at)
             yield
+
+    def carry_over(
+        self, keys: Sequence[str], stored: Mapping[str, bytes | None], watermark: int | None, effects: Effects
+    ) -> Iterator[None]:
+        """Brings these customers under the versions that hold now, where they are not, giving way after each slice;
+        raises TimerRaised."""
+        feed = effects.feed
+        for first in range(0, len(keys), SLICE):
+            for key in keys[first : first + SLICE]:
+                profile = self._reopen(key, stored, effects)
+                told = len(feed.transitions) + len(feed.signals)
+                if profile.parked:
+                    continue
+                try:
+                    carried = self._fold.carry_over(profile, feed)
+                    if carried and watermark is not None:
+                        self._fold.time(profile, watermark, feed)
+                except Exception as error:  # likewise
+                    raise TimerRaised(key, error) from error
+                if carried:
+                    effects.profiles[key] = encode(profile)
+                    if len(feed.transitions) + len(feed.signals) > told:
+                        effects.customers[key] = customer_record(profile, effects.published_at)
+            yield
+
+    def _carried(self, profile: Profile, arrival: Arrival, feed: Feed) -> bool:
+        """Whether the customer had to be carried over first; FoldRaised on the first arrival."""
+        try:
+            return self._fold.carry_over(profile, feed)
+        except Exception as error:  # likewise
+            raise FoldRaised(arrival, traceback.format_exc(), error) from error
 
     def park(self, key: str, stored: Mapping[str, bytes | None], why: str, effects: Effects) -> None:
         """Leaves the customer's timers alone until another version of the code or a model comes."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pipeline.checker import plain_fold
 from pipeline.checker.plain_admission import Act
 from pipeline.checker.plain_fold import Pending, Position, last_of
-from pipeline.checker.plain_journey import ANY, START, Journey, Silence
+from pipeline.checker.plain_journey import ANY, START, Entry, Journey, Silence, Trigger
 
 BEFORE_ALL = -1
 
@@ -84,7 +84,7 @@ def live(
 
 
 def _go_over(switch: Switch, life: Life, began: Position, acts: Sequence[Act], newest: int, lateness: int) -> int:
-    """Rules 21 to 25; returns the moment up to which nothing changes any more. `began`: when `acts` were still to come."""
+    """Rules 21 to 25; returns the moment up to which nothing changes any more. `began`: before `acts`."""
     old = life.position
     if switch.watermark is not None:
         plain_fold.pass_time(switch.former, old, switch.watermark)
@@ -99,9 +99,7 @@ def _go_over(switch: Switch, life: Life, began: Position, acts: Sequence[Act], n
     return closed
 
 
-def _again(
-    switch: Switch, old: Position, base: Position, acts: Sequence[Act], horizon: int, closed: int
-) -> Position:
+def _again(switch: Switch, old: Position, base: Position, acts: Sequence[Act], horizon: int, closed: int) -> Position:
     """Rule 23: the acts that can still be placed, folded by the new version from where the customer was before them."""
     for act in acts:
         if act.at < horizon:
@@ -224,12 +222,13 @@ def _last_sets(journey: Journey) -> set[frozenset[str]]:
 
 def _counted(journey: Journey) -> set[str]:
     """Which touches the version counts."""
-    return {touch for rule in (*journey.entries, *journey.triggers) for touch, _ in rule.at_least}
+    rules: list[Entry | Trigger] = [*journey.entries, *journey.triggers]
+    return {touch for rule in rules for touch, _ in rule.at_least}
 
 
 def _windows(journey: Journey) -> set[tuple[str, int, bool, frozenset[str]]]:
     """For which rules the version keeps times."""
-    rules = (*journey.entries, *journey.triggers)
+    rules: list[Entry | Trigger] = [*journey.entries, *journey.triggers]
     return {(rule.rule, rule.count, rule.within is None, rule.touches) for rule in rules if rule.count > 1}
 
 

@@ -28,6 +28,8 @@ COMMANDS = {
     "ingest": Command("pipeline.cli.ingest", "Send the rows of files as raw events."),
     "lane": Command("pipeline.cli.lane", "Order a lane that waits for a person to go on."),
     "lint": Command("pipeline.cli.lint", "Judge journeys and touch tables, as a linter judges code."),
+    "promote": Command("pipeline.cli.promote", "Switch all lanes to a new version of a journey, while they run."),
+    "rollback": Command("pipeline.cli.promote", "Switch all lanes back to the version before the last promote."),
     "run": Command("pipeline.cli.run", "Start all of it on this machine and watch simulated customers move."),
     "shadow": Command("pipeline.cli.shadow", "Lead customers by a candidate beside the live lanes, and compare."),
     "show": Command("pipeline.cli.show", "Show one customer: stages, touches, recent events, timers."),

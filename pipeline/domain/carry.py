@@ -102,10 +102,12 @@ class Carry:
         former = self._former(silence)
         begun: list[int] = []
         if former is not None:
-            for one in track.pending:
-                # One that was over before the stage was left waits for its grace alone, wherever the customer is.
-                if one[1] == silence.rule and not self._told(one) and (counts or one[0] < track.since):
-                    begun.append(one[2])
+            # One that was over before the stage was left waits for its grace alone, wherever the customer is.
+            begun += [
+                since
+                for due, rule, since in track.pending
+                if rule == silence.rule and not self._told((due, rule, since)) and (counts or due < track.since)
+            ]
         if counts and (former is None or not (former.froms is None or track.stage in former.froms)):
             begun += self._begun(silence, made)
         found: list[Pending] = []

@@ -3,14 +3,12 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
-from hashlib import blake2b
 
 from pipeline import __version__
 from pipeline.adapters.http import HealthServer
-from pipeline.adapters.journey_files import load_models
+from pipeline.adapters.journey_files import brought, load_texts, read_text
 from pipeline.adapters.kafka.changelog import ChangelogReader
 from pipeline.adapters.kafka.connection import connection
 from pipeline.adapters.kafka.progress import ProgressTopic
@@ -27,11 +25,13 @@ from pipeline.application.keeper import Keeper
 from pipeline.application.lane import Lane
 from pipeline.application.ports import LaneHandle
 from pipeline.application.progress import Watermark
+from pipeline.application.rulebook import Rulebook, Rules
 from pipeline.application.settings import LanePorts, LaneSettings, Topics
-from pipeline.application.stitch import Stitch
 from pipeline.config import Settings
-from pipeline.domain.compile import compile_journey
+from pipeline.domain.carry import Carry
+from pipeline.domain.compile import Journey
 from pipeline.domain.fold import Fold
+from pipeline.domain.spec import JourneySpec, TouchSpec
 from pipeline.domain.touches import TouchTable
 from pipeline.errors import UserError
 from pipeline.worker.brokers import wait_for_brokers
@@ -93,26 +93,26 @@ def tombstones_stay_ms() -> int:
     return int(kept)
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The journeys and the touch table of the settings, compiled."""
+def rulebook_of(settings: Settings) -> Rulebook:
+    """What the settings name, read and compiled; UserError that lists every mistake in the files."""
+    shared, files = load_texts(settings)
 
-    table: TouchTable
-    fold: Fold
+    def read(text: str) -> JourneySpec:
+        return read_text(text, shared, settings)
 
-    @property
-    def mark(self) -> str:
-        """What decides, in short: another version of the program or of a journey has another mark."""
-        fingerprints = "".join(journey.fingerprint for journey in self.fold.journeys)
-        return f"{__version__}+{blake2b(fingerprints.encode(), digest_size=6).hexdigest()}"
+    def touches(specs: Sequence[JourneySpec]) -> tuple[TouchSpec, ...]:
+        return (*shared, *brought(specs))
+
+    def new_fold(journeys: Sequence[Journey], company: frozenset[str], carries: Mapping[str, Carry]) -> Fold:
+        return Fold(journeys, company, settings.lateness, settings.recent_limit, carries)
+
+    return Rulebook(files, read, touches, new_fold, __version__)
 
 
 def compile_rules(settings: Settings) -> Rules:
-    """Reads and compiles what the settings name; UserError that lists every mistake in the files."""
-    touches, specs = load_models(settings)
-    table = TouchTable(touches)
-    journeys = [compile_journey(spec, table.company) for spec in specs]
-    return Rules(table, Fold(journeys, table.company, settings.lateness, settings.recent_limit))
+    """The rules of the files that the settings name; UserError as with `rulebook_of`."""
+    rulebook = rulebook_of(settings)
+    return rulebook.rules(rulebook.files, {})
 
 
 def limits(settings: Settings) -> Limits:
@@ -131,7 +131,7 @@ def limits(settings: Settings) -> Limits:
 async def wire(around: Surroundings) -> AsyncIterator[Wiring]:
     """Checks what the worker stands on, then gives it lanes, the tick, and its pages for machines."""
     settings = around.settings
-    rules = compile_rules(settings)
+    rulebook = rulebook_of(settings)
     metrics = PrometheusMetrics()
     metrics.set("lanes", settings.partitions, settings.clock)
     clock = SystemClock()
@@ -172,7 +172,9 @@ async def wire(around: Surroundings) -> AsyncIterator[Wiring]:
             return make
 
         def make_lane(partition: int) -> LaneHandle:
-            intake = Intake(partition, rules.table, limits(settings), home, shared.event_clock)
+            def new_intake(table: TouchTable) -> Intake:
+                return Intake(partition, table, limits(settings), home, shared.event_clock)
+
             ports = LanePorts(
                 inputs=around.inputs,
                 changelog=changelog,
@@ -186,8 +188,7 @@ async def wire(around: Surroundings) -> AsyncIterator[Wiring]:
                 queue_share=queue_share,
                 turn=turn,
             )
-            stitch = Stitch(rules.fold, intake, rules.mark)
-            lane = lanes[partition] = Lane(partition, shared, ports, stitch, rules.fold.journeys, watermark)
+            lane = lanes[partition] = Lane(partition, shared, ports, rulebook, new_intake, watermark)
             return lane
 
         async def tick(here: LaneSet) -> None:

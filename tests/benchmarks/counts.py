@@ -32,10 +32,10 @@ from pipeline.application.metrics import NoMetrics
 from pipeline.application.ports import Outgoing
 from pipeline.application.progress import Watermark
 from pipeline.application.settings import LanePorts
-from pipeline.application.stitch import Stitch
 from pipeline.config import Settings
 from pipeline.dev.stack import Stack
-from pipeline.worker.wiring import compile_rules, lane_settings, limits
+from pipeline.domain.touches import TouchTable
+from pipeline.worker.wiring import lane_settings, limits, rulebook_of
 from tests.benchmarks import common_work
 from tests.benchmarks.oracle import expected
 from tests.benchmarks.systems.system import Assignment
@@ -160,7 +160,7 @@ def _fill(kafka: FakeKafka, settings: Settings) -> int:
 @asynccontextmanager
 async def _lanes(settings: Settings, sent: Sent) -> AsyncIterator[tuple[Sequence[Lane], FakeInputs, FakeKafka]]:
     """The lanes of one worker, wired as the worker does it but for their inputs, started and stopped."""
-    rules, clock = compile_rules(settings), RealTime()
+    rulebook, clock = rulebook_of(settings), RealTime()
     shared = lane_settings(settings, "counts")
     kafka = FakeKafka(now=clock.now)
     for source in shared.sources:
@@ -173,7 +173,9 @@ async def _lanes(settings: Settings, sent: Sent) -> AsyncIterator[tuple[Sequence
         def new_writer() -> CountedWriter:
             return CountedWriter(settings, number, clock, sent)
 
-        intake = Intake(number, rules.table, limits(settings), lambda key: home_partition(key, LANES), event_clock=True)
+        def new_intake(table: TouchTable) -> Intake:
+            return Intake(number, table, limits(settings), lambda key: home_partition(key, LANES), event_clock=True)
+
         ports = LanePorts(
             inputs=inputs,
             changelog=ChangelogReader(connection(settings, "changelog"), shared.topics.profiles),
@@ -185,7 +187,7 @@ async def _lanes(settings: Settings, sent: Sent) -> AsyncIterator[tuple[Sequence
             queue_share=lambda: 2 * A_FETCH,
             turn=turn,
         )
-        return Lane(number, shared, ports, Stitch(rules.fold, intake, rules.mark), rules.fold.journeys, watermark)
+        return Lane(number, shared, ports, rulebook, new_intake, watermark)
 
     lanes = [lane(number) for number in range(LANES)]
     inputs.lanes = {lane.partition: lane for lane in lanes}

@@ -12,13 +12,13 @@ from pipeline.application.lane import Lane
 from pipeline.application.lane_record import LaneRecord, decode_lane, first_lane_record
 from pipeline.application.metrics import NoMetrics
 from pipeline.application.progress import Watermark
+from pipeline.application.rulebook import Rulebook
 from pipeline.application.settings import LanePorts, LaneSettings, Topics
-from pipeline.application.stitch import Stitch
-from pipeline.domain.compile import compile_journey
 from pipeline.domain.fold import Fold
 from pipeline.domain.moments import format_moment
 from pipeline.domain.spec import EntrySpec, JourneySpec, SilenceSpec, StageSpec, TouchSpec
 from pipeline.domain.touches import TouchTable
+from pipeline.errors import UserError
 from tests.fakes.kafka import FakeChangelog, FakeInputs, FakeKafka, FakeProgress, FakeWriter
 from tests.fakes.table import FakeRedis, FakeTable
 
@@ -99,20 +99,26 @@ class Workers:
         self.kafka.create_topic(TOPICS.dead_letters, PARTITIONS)
         self.kafka.create_topic("journey.progress", 1)
         self.sent = 0
+        self.texts: dict[str, JourneySpec] = {}
         self._wrap = fold
         self.start(spec or journey())
 
     def start(self, spec: JourneySpec, code: str = "1") -> None:
         """A new process: nothing of the old one's memory is left."""
         self.code = code
-        table = TouchTable(TOUCHES)
-        rules = self._wrap(Fold([compile_journey(spec, table.company)], table.company, DAY, 64))
+        self.rulebook = Rulebook(
+            [(repr(spec), spec)],
+            self.read_text,
+            lambda specs: TOUCHES,
+            lambda journeys, company, carries: self._wrap(Fold(journeys, company, DAY, 64, carries)),
+            code,
+        )
         self.inputs = FakeInputs(self.kafka, [s.topic for s in SOURCES])
         self.inputs.flow.set()
         self.watermark = Watermark(PARTITIONS, 1)
         self.turn = asyncio.Semaphore(2)
         self.progress = FakeProgress(self.kafka, "journey.progress")
-        self.lanes = {p: self._lane(p, rules, table) for p in range(PARTITIONS)}
+        self.lanes = {p: self._lane(p) for p in range(PARTITIONS)}
         self.inputs.lanes = dict(self.lanes)
         topics = [s.topic for s in SOURCES]
         metrics = NoMetrics()
@@ -121,7 +127,7 @@ class Workers:
         )
         self.tasks: list[asyncio.Task[None]] = []
 
-    def _lane(self, partition: int, rules: Fold, table: TouchTable) -> Lane:
+    def _lane(self, partition: int) -> Lane:
         settings = LaneSettings(
             application="journey",
             owner="test",
@@ -142,8 +148,18 @@ class Workers:
             queue_share=lambda: 1000,
             turn=self.turn,
         )
-        intake = Intake(partition, table, Limits(), lambda key: home_partition(key, PARTITIONS), False)
-        return Lane(partition, settings, ports, Stitch(rules, intake, self.code), rules.journeys, self.watermark)
+
+        def new_intake(table: TouchTable) -> Intake:
+            return Intake(partition, table, Limits(), lambda key: home_partition(key, PARTITIONS), False)
+
+        return Lane(partition, settings, ports, self.rulebook, new_intake, self.watermark)
+
+    def read_text(self, text: str) -> JourneySpec:
+        """A text of these journeys is the name under which one was put into `texts`."""
+        found = self.texts.get(text)
+        if found is None:
+            raise UserError("it is no journey")
+        return found
 
     def run(self, generation: int = 1) -> None:
         self.inputs.assign(range(PARTITIONS), generation)

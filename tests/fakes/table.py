@@ -14,10 +14,11 @@ from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
+from zlib import crc32
 
 from pipeline.application.ports import TableDoubt, TableWrite
 
-Operation = Literal["open", "position", "load", "apply", "due", "earliest", "fill", "rename"]
+Operation = Literal["open", "position", "load", "apply", "due", "earliest", "scan", "fill", "rename"]
 Moment = Literal["sent", "answered"]
 Fault = Literal["lost", "unanswered", "late", "doubled", "forgotten"]
 """What a client sees as a doubt: the call never arrived; it was done and its answer was lost; it arrives later, at
@@ -202,6 +203,22 @@ class FakeTable:
 
     async def earliest(self) -> int | None:
         return min((at for _, at in await self._index("earliest")), default=None)
+
+    async def scan(self, cursor: int, limit: int) -> tuple[int, list[bytes]]:
+        """In the order of a checksum, which no field that comes or goes changes for the others."""
+
+        def read() -> tuple[bytes | None, list[tuple[int, bytes]]]:
+            stored = self._stored(self._key)
+            return stored.fields.get(POSITION), sorted((crc32(field) + 1, field) for field in stored.fields)
+
+        async with self._turn:
+            self._need_guard()
+            found, fields = await self._do("scan", read)
+            self._expect(self._position, found)
+            rest = [(place, field) for place, field in fields if place > cursor]
+            page = rest[:limit]
+            page += [each for each in rest[limit:] if each[0] == page[-1][0]]
+            return page[-1][0] if len(page) < len(rest) else 0, [field for _, field in page]
 
     async def rebuild(
         self, attempt: str, seen: bytes | None, position: bytes, content: AsyncIterator[TableWrite]

@@ -40,6 +40,13 @@ class BuggyFold:
             raise PlantedBug(f"cannot fold {event.type}")
         return outcome
 
+    @property
+    def carries(self) -> Any:
+        return self._fold.carries
+
+    def carry_over(self, profile: Profile, feed: Feed) -> bool:
+        return self._fold.carry_over(profile, feed)
+
     def time(self, profile: Profile, watermark: int, feed: Feed) -> None:
         self._fold.time(profile, watermark, feed)
         if profile.key in self._keys:

@@ -12,8 +12,7 @@ from tests.fakes.kafka import FakeKafka
 from tests.fakes.pipeline import START
 from tests.simulation.event_loop import SimulatedLoop
 from tests.simulation.ledger import Ledger, Sent
-from tests.simulation.models import KINDS
-from tests.simulation.worker import LATENESS
+from tests.simulation.models import KINDS, LATENESS
 
 CHANNELS: Final = {"raw.web": "web", "raw.store": "store"}
 HOUR: Final = 3_600_000

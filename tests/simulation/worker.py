@@ -16,8 +16,7 @@ from pipeline.application.metrics import NoMetrics
 from pipeline.application.ports import Fetched, KafkaDoubt, LaneHandle
 from pipeline.application.progress import Watermark
 from pipeline.application.settings import LanePorts, LaneSettings
-from pipeline.application.stitch import Stitch
-from pipeline.domain.fold import Fold
+from pipeline.domain.touches import TouchTable
 from pipeline.worker.lanes import LaneSet
 from tests.fakes.kafka import FakeChangelog, FakeInputs, FakeProgress, FakeWriter
 from tests.fakes.kafka.clients import exchange
@@ -27,7 +26,7 @@ from tests.simulation.cases import Shape
 from tests.simulation.cluster import SimulatedKafka, SimulatedRedis
 from tests.simulation.event_loop import Process, SimulatedLoop
 from tests.simulation.group import Group
-from tests.simulation.models import models
+from tests.simulation.models import rulebook
 
 APPLICATION: Final = "journey"
 PROGRESS: Final = "journey.progress"
@@ -38,8 +37,6 @@ SOURCES: Final = (
     Source(TOPICS.commands, "commands"),
 )
 INPUTS: Final = tuple(source.topic for source in SOURCES)
-LATENESS: Final = 86_400_000
-LIMIT: Final = 1_000
 LOST_AGAIN_S: Final = 0.5
 
 
@@ -141,8 +138,7 @@ class Worker:
         self.watermark = Watermark(around.shape.partitions, 1)
         self._turn = asyncio.Semaphore(2)
         self._leaving = asyncio.Event()
-        known = models()
-        self._fold = Fold(known.compiled, known.table.company, LATENESS, LIMIT)
+        self._rulebook = rulebook()
         self.main = around.loop.start(self.process, self._live())
 
     @property
@@ -237,7 +233,9 @@ class Worker:
             queue_share=lambda: shape.queue,
             turn=self._turn,
         )
-        known = models()
         partitions = shape.partitions
-        intake = Intake(partition, known.table, Limits(), lambda key: home_partition(key, partitions), False)
-        return Lane(partition, settings, ports, Stitch(self._fold, intake, "1"), known.compiled, self.watermark)
+
+        def new_intake(table: TouchTable) -> Intake:
+            return Intake(partition, table, Limits(), lambda key: home_partition(key, partitions), False)
+
+        return Lane(partition, settings, ports, self._rulebook, new_intake, self.watermark)

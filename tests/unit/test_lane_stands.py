@@ -286,7 +286,8 @@ async def test_a_lane_that_stands_can_be_stopped_and_run_again(workers: Workers)
     workers.run(2)
     await workers.settle()
     assert reason(workers) == "breaker"
-    fold: Any = workers.lanes[HOME]._stitch._fold
+    hold: Any = workers.lanes[HOME]._hold
+    fold = hold._stitch._fold
     fold.mended = True
     order(workers, HOME)
     await workers.settle()

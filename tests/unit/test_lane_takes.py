@@ -447,7 +447,7 @@ async def test_profiles_of_another_format_are_refused(workers: Workers, monkeypa
     workers.run(2)
     found = await end_of(workers, HOME)
     assert isinstance(found, Refused)
-    assert "its profiles are of format 2, and 3 is what this one knows" in str(found)
+    assert "its profiles are of format 3, and 4 is what this one knows" in str(found)
 
 
 @pytest.mark.parametrize("left_out", [False, True])

@@ -13,6 +13,8 @@ from pipeline.errors import UserError
 
 LANE_RECORD = b"@lane"
 """The field that holds the lane record, as the changelog has it."""
+PROMOTED = b"@models"
+"""The field that holds the journeys that were promoted, if any were."""
 
 
 class Reading(NamedTuple):
@@ -81,7 +83,7 @@ class TableReader:
         with self._asking():
             keys = Keys.of(self._application, lane)
             pipeline: Any = self._redis.pipeline(transaction=True)
-            fields, own = pipeline.hlen(keys.table).hmget(keys.table, POSITION, LANE_RECORD).execute()
+            fields, own = pipeline.hlen(keys.table).hmget(keys.table, POSITION, LANE_RECORD, PROMOTED).execute()
             return int(fields) - sum(value is not None for value in own)
 
     def scan(self, lane: int, page: int = 1000) -> Iterator[tuple[bytes, bytes]]:

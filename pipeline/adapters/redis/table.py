@@ -99,6 +99,17 @@ class RedisTable:
         lowest = await self._index((b"ZRANGE", self._keys.due, 0, 0, _SCORES))
         return lowest[0][1] if lowest else None
 
+    async def scan(self, cursor: int, limit: int) -> tuple[int, list[bytes]]:
+        """About `limit` fields from `cursor` on, and the cursor of the next; 0 begins and ends. Some may come twice."""
+        table = self._keys.table
+        async with self._turn:
+            self._need_guard()
+            (following, flat), found = await self._connection.call(
+                (b"HSCAN", table, cursor, b"COUNT", limit), (b"HGET", table, POSITION)
+            )
+            self._expect(self._position, found)
+            return int(following), list(flat[::2])
+
     async def rebuild(
         self, attempt: str, seen: bytes | None, position: bytes, content: AsyncIterator[TableWrite]
     ) -> None:
