@@ -93,7 +93,7 @@ class Linter:
             self._note("error", document.problem((), f"not judged: its touch table, {table}, has mistakes of its own"))
             return
         try:
-            spec, warnings, _ = read_journey(document, rows, self._grace)
+            spec, warnings, *_ = read_journey(document, rows, self._grace)
         except UserError as error:
             self._refused(path, error)
             return

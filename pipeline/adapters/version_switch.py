@@ -77,7 +77,7 @@ def plan_promote(settings: Settings, path: Path, seen: LanesSeen, reason: str) -
     """The file as the next version of its journey; UserError with file:line if it cannot be that."""
     touches, files = load_texts(settings)
     document = read(path)
-    spec, _ = read_journey(document, touches, waits(settings))
+    spec = read_journey(document, touches, waits(settings)).spec
     names = [other.name for _, other in files]
     if spec.name not in names:
         near = closest(spec.name, names)

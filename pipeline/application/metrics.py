@@ -111,6 +111,14 @@ METRICS: Final = (
     Metric(
         "timers_parked_total", "counter", "record", "Customers whose timers were parked because one raised.", (LANE,)
     ),
+    Metric("model_version", "gauge", "record", "Version of the journey that the lane runs.", (LANE, JOURNEY)),
+    Metric(
+        "carrying_over",
+        "gauge",
+        "record",
+        "1 while customers of the journey may still have to be carried over to the version that the lane runs.",
+        (LANE, JOURNEY),
+    ),
     Metric("breaker_open", "gauge", "record", "1 while the lane stands until a person resumes it.", (LANE,)),
     Metric(
         "skipped_records_total",
@@ -239,6 +247,9 @@ def samples(record: LaneRecord) -> Iterator[Sample]:
     yield "unclassified_events_total", (), record.unclassified
     yield "old_events_total", (), record.old
     yield "timers_parked_total", (), record.parked
+    for journey, mark in record.models.items():
+        yield "model_version", (journey,), mark.version
+        yield "carrying_over", (journey,), journey in record.carrying
     yield "breaker_open", (), record.breaker is not None
     skipped = dict.fromkeys(record.next, 0)
     for skip in record.skipped:

@@ -15,6 +15,7 @@ from pipeline.checker.lane_feed import Feed
 from pipeline.checker.lane_inputs import LaneInputs
 from pipeline.checker.lane_letters import LaneLetters
 from pipeline.checker.lane_table import TableRead, check_table
+from pipeline.checker.lane_versions import MODELS, Versions, lane_rules
 from pipeline.checker.plain_profile import decode, public_key
 from pipeline.checker.rules import Rules
 
@@ -74,17 +75,27 @@ class LaneCheck:
     inputs: LaneInputs = field(init=False)
     feed: Feed = field(init=False)
     letters: LaneLetters = field(init=False)
+    versions: Mapping[str, Versions] = field(init=False)
 
     def __post_init__(self) -> None:
-        rules, record = self.rules, self.cut.record
+        rules = self.rules
         self.findings = Findings(self.kept)
         since = self.cut.offset if self.table_position is None else min(self.cut.offset, self.table_position)
         self.changelog = Changelog(rules, self.lane, self.cut.offset, since, self.findings)
+        self._begin(*lane_rules(rules, None))
+
+    def know_versions(self) -> None:
+        """The changelog has been taken, so it is known which versions the lane has run; nothing else has been."""
+        self._begin(*lane_rules(self.rules, self.changelog.value(MODELS, self.cut.offset)))
+
+    def _begin(self, rules: Rules, versions: Mapping[str, Versions]) -> None:
+        record = self.cut.record
+        self.rules, self.versions = rules, versions
         self.inputs = LaneInputs(rules, self.lane, self.findings)
         names = ("transitions", "signals")
         counts = {name: published(record, name) for name in names}
         starts = {name: self.starts[rules.topic(name)] for name in names}
-        self.feed = Feed(rules, self.lane, counts, starts, self.findings)
+        self.feed = Feed(rules, self.lane, counts, starts, self.findings, versions)
         dead = sum(record["dead"].values())
         self.letters = LaneLetters(rules, self.lane, dead, self.starts[rules.topic("dlq")], self.findings)
 
@@ -138,11 +149,20 @@ class LaneCheck:
 
     def _customers(self, judged_from: int) -> tuple[Counter[tuple[str, str]], int]:
         record, arrivals, changelog = self.cut.record, self.inputs.arrivals, self.changelog
-        customers = LaneCustomers(self.rules, record["watermark"], self.latest, self.feed, self.findings, self.without)
+        customers = LaneCustomers(
+            self.rules,
+            self.versions,
+            record.get("carrying", {}),
+            record["watermark"],
+            self.latest,
+            self.feed,
+            self.findings,
+            self.without,
+        )
         known: set[str] = set()
         for key in changelog:
             value = changelog.value(key, self.cut.offset)
-            if key == LANE or value is None:
+            if key in (LANE, MODELS) or value is None:
                 continue
             name = f"{changelog.topic} {key.decode(errors='replace')}"
             try:

@@ -8,10 +8,12 @@ from pipeline.checker import plain_fold
 from pipeline.checker.findings import Findings
 from pipeline.checker.lane_feed import SKEW_MS, Feed, Fired
 from pipeline.checker.lane_inputs import Arrival
+from pipeline.checker.lane_versions import Versions
 from pipeline.checker.net_history import Subscriber
-from pipeline.checker.plain_admission import Admission, Kind, counters
-from pipeline.checker.plain_journey import Journey, Silence
-from pipeline.checker.plain_profile import StoredProfile
+from pipeline.checker.plain_admission import Act, Admission, Kind, counters
+from pipeline.checker.plain_journey import Journey
+from pipeline.checker.plain_profile import Position, StoredProfile
+from pipeline.checker.plain_switch import Life, live
 from pipeline.checker.plain_touches import CHANNELS
 from pipeline.checker.rules import Rules
 from pipeline.checker.silences import falsely_fired, milliseconds, moment, settled_by_event
@@ -25,14 +27,18 @@ OUTCOMES: Mapping[Kind, str] = {"accepted": "folded", "duplicate": "duplicate", 
 
 @dataclass(slots=True)
 class LaneCustomers:
-    """Judges one customer after the other. `watermark` is the lane's at the cut, None if there was none yet; `latest`
-    the highest that any lane knew then. Nobody whose timers the lane need not look at before `latest` may be behind it.
+    """Judges one customer after the other. `versions` of each journey; `carrying`: those whose customers are still
+    being carried over to another, with the version. `watermark` is the lane's at the cut, None if there was none yet;
+    `latest` the highest that any lane knew then. Nobody whose timers the lane need not look at before `latest` may be
+    behind it.
 
     `without`: customers whose feed is not compared. `outcomes`: events by (channel, outcome) as the plain fold has
     them; `doubtful`: events of customers for whom the order of arrival decides, and nobody knows it.
     """
 
     rules: Rules
+    versions: Mapping[str, Versions]
+    carrying: Mapping[str, int]
     watermark: int | None
     latest: int | None
     feed: Feed
@@ -41,12 +47,14 @@ class LaneCustomers:
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     doubtful: int = 0
     _signals: dict[tuple[str, str], str] = field(init=False)
-    _silences: dict[tuple[str, str], tuple[Journey, Silence]] = field(init=False)
+    _topics: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        pairs = [(journey, silence) for journey in self.rules.journeys for silence in journey.silences]
-        self._signals = {(j.name, rule.rule): rule.signal for j in self.rules.journeys for rule in j.waiting}
-        self._silences = {(journey.name, silence.rule): (journey, silence) for journey, silence in pairs}
+        known = [
+            journey for each in self.versions.values() for journey in (each.first, *(s.journey for s in each.switches))
+        ]
+        self._signals = {(journey.name, rule.rule): rule.signal for journey in known for rule in journey.waiting}
+        self._topics = [*(source.topic for source in self.rules.inputs), self.rules.topic("events")]
 
     def judge(self, customer: str, arrivals: list[Arrival], stored: StoredProfile | None, where: str) -> None:
         """One customer with all that arrived for them; `where` is their record in the changelog."""
@@ -80,7 +88,9 @@ class LaneCustomers:
             own.unjudged["customers whose timers are due and not looked at yet: stages and signals"] += 1
         else:
             waits = stored.indexed is not None and self.latest is not None and stored.indexed <= self.latest
-            self._compare_feed(customer, accepted, self.watermark if waits else self.latest, own)
+            late = {position.journey for position in stored.positions if self._is_late(position, own)}
+            watermark = self.watermark if waits else self.latest
+            self._compare_feed(customer, accepted, watermark, late, admission.truncated, own)
         if doubtful and own.total:
             self.findings.unjudged["customers for whom the order of arrival over several inputs decides"] += 1
             return
@@ -130,19 +140,54 @@ class LaneCustomers:
                     f"the last transition leads to {told[0]} at seq {told[1]}",
                 )
 
-    def _compare_feed(self, customer: str, accepted: Sequence[Arrival], watermark: int | None, found: Findings) -> None:
+    def _told_in(self, journey: str) -> set[str]:
+        """The signals of all versions of a journey."""
+        return {signal for (name, _), signal in self._signals.items() if name == journey}
+
+    def _is_late(self, position: Position, found: Findings) -> bool:
+        """Whether the customer is under a version that the lane runs no more."""
+        name, version = position.journey, self.rules.versions.get(position.journey)
+        if name not in self.versions or not self.versions[name].switches or position.version == version:
+            return False
+        if name not in self.carrying:
+            found.add("lost", name, f"under version {position.version}, although all are carried over to {version}")
+        return True
+
+    def _parts(self, versions: Versions, accepted: Sequence[Arrival]) -> list[list[Act]]:
+        """The acts that each version found: what the lane had read when it switched is the former one's."""
+        parts: list[list[Act]] = [[] for _ in range(len(versions.switches) + 1)]
+        for arrival in accepted:
+            topic = self._topics[arrival.source]
+            passed = [arrival.offset >= switch.positions.get(topic, 0) for switch in versions.switches]
+            parts[sum(passed)].append(arrival.act)
+        return parts
+
+    def _compare_feed(
+        self,
+        customer: str,
+        accepted: Sequence[Arrival],
+        watermark: int | None,
+        late: Collection[str],
+        truncated: bool,
+        found: Findings,
+    ) -> None:
         subscriber = self.feed.subscriber
-        acts = [arrival.act for arrival in accepted]
         true_firings: set[tuple[str, str, str, str]] = set()
         for journey in self.rules.journeys:
-            position = plain_fold.fold(journey, acts, watermark)
+            versions = self.versions[journey.name]
+            if journey.name in late or not versions.whole or (truncated and versions.folds_again):
+                found.unjudged[f"customers in {journey.name} under other versions"] += 1
+                continue
+            parts = self._parts(versions, accepted)
+            life = live(versions.first, versions.switches, parts, watermark, self.rules.lateness)
+            position = life.position
             for step in position.history:
                 if step.event is None and step.since is not None:
                     true_firings.add((journey.name, step.rule, moment(step.since), moment(step.at)))
             for firing in position.signals:
                 true_firings.add((journey.name, firing.rule, moment(firing.since), moment(firing.due)))
-            wanted = self._wanted(customer, journey, position)
-            known = known_of(customer, journey, subscriber)
+            wanted = self._wanted(customer, journey, life)
+            known = known_of(customer, journey, subscriber, self._told_in(journey.name))
             track = subscriber.tracks.get((customer, journey.name))
             if self.feed.starts["transitions"] > 0 and (track is None or not track.whole):
                 found.unjudged["histories of customers of which the feed has lost the beginning"] += 1
@@ -166,12 +211,15 @@ class LaneCustomers:
         for fired in self.feed.fired.get(customer, ()):
             self._check_silence(customer, fired, accepted, true_firings, found)
 
-    def _wanted(self, customer: str, journey: Journey, position: plain_fold.Position) -> dict[str, object]:
+    def _wanted(self, customer: str, journey: Journey, life: Life) -> dict[str, object]:
+        position = life.position
         wanted: dict[str, object] = {
             entry: (moment(at), to) for entry, (at, to) in plain_fold.net_history(customer, journey, position).items()
         }
         if position.history:
-            wanted[f"stage of {customer} in {journey.name}"] = position.stage
+            wanted[f"stage of {customer} in {journey.name}"] = position.stage or None
+        moves = [(move.version, move.origin or None, move.to or None) for move in life.moves]
+        wanted |= moves_of(customer, journey.name, moves)
         for fired in position.signals:
             name = self._signals[journey.name, fired.rule]
             wanted[f"signal {customer}:{journey.name}:{name} of {moment(fired.due)}"] = True
@@ -185,8 +233,8 @@ class LaneCustomers:
         true_firings: set[tuple[str, str, str, str]],
         found: Findings,
     ) -> None:
-        journey, silence = self._silences[fired.journey, fired.rule]
-        if journey.name in self.feed.other_versions:
+        silence = fired.silence
+        if fired.journey in self.feed.other_versions:
             return
         live = not self.rules.event_clock
         due, since = milliseconds(fired.due), milliseconds(fired.since)
@@ -194,7 +242,10 @@ class LaneCustomers:
         if live and fired.signal and fired.appended + SKEW_MS < due + silence.grace:
             found.add("silence", fired.where, f"{name} was told before its due and the grace of {silence.grace} ms")
             return
-        if (fired.journey, fired.rule, fired.since, fired.due) in true_firings:
+        if (fired.journey, silence.rule, fired.since, fired.due) in true_firings:
+            return
+        if self.versions[fired.journey].switches:
+            found.unjudged[f"timers of {fired.journey} taken back, under several versions"] += 1
             return
         if any(arrival.acknowledged is None for arrival in accepted):
             found.unjudged["timers taken back, of customers with routed events, by an event clock"] += 1
@@ -202,19 +253,30 @@ class LaneCustomers:
         if settled_by_event(silence, due, accepted, fired.appended):
             return
         found.checked["timers taken back"] += 1
-        if falsely_fired(journey, silence, since, due, accepted):
+        if falsely_fired(self.versions[fired.journey].now, silence, since, due, accepted):
             found.add("silence", fired.where, f"{name} although what breaks it was acknowledged in time")
 
 
-def known_of(customer: str, journey: Journey, subscriber: Subscriber) -> dict[str, object]:
-    """What a subscriber of both feeds knows of a customer in one journey."""
+def moves_of(
+    customer: str, journey: str, moves: Sequence[tuple[int, str | None, str | None]]
+) -> dict[str, tuple[str | None, str | None]]:
+    """Each switch that a customer in a stage was told of, by its number."""
+    told = [(version, before, after) for version, before, after in moves if before or after]
+    return {
+        f"switch {number} of {customer} in {journey}, to version {version}": (before, after)
+        for number, (version, before, after) in enumerate(told, 1)
+    }
+
+
+def known_of(customer: str, journey: Journey, subscriber: Subscriber, signals: Collection[str]) -> dict[str, object]:
+    """What a subscriber of both feeds knows of a customer in one journey, of which `signals` are told."""
     known: dict[str, object] = {}
     track = subscriber.tracks.get((customer, journey.name))
     if track is not None:
-        known.update({entry: tuple(value) for entry, value in track.entries.items()})
+        known.update({entry: tuple(value) for entry, value in {**track.closed, **track.entries}.items()})
+        known.update(moves_of(customer, journey.name, track.moves))
         known[f"stage of {customer} in {journey.name}"] = track.stage
-    signals = {silence.signal for silence in journey.silences if silence.to is None}
-    for name in signals | {trigger.signal for trigger in journey.triggers}:
+    for name in signals:
         told = subscriber.signals.get((customer, journey.name, name))
         for due in told.holding.values() if told is not None else ():
             known[f"signal {customer}:{journey.name}:{name} of {due}"] = True

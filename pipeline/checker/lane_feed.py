@@ -1,13 +1,14 @@
 """What one lane has published: transitions, signals, customers. What the feed promises (I2, I3) is judged at once."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import orjson
 
 from pipeline.checker.findings import Findings
+from pipeline.checker.lane_versions import Versions
 from pipeline.checker.net_history import Subscriber
 from pipeline.checker.plain_journey import Silence
 from pipeline.checker.rules import Record, Rules
@@ -23,7 +24,7 @@ class Fired(NamedTuple):
     """A timer as it was published. `entry`: of the history, or the id of a signal; `appended`: by the broker, in ms."""
 
     journey: str
-    rule: str
+    silence: Silence
     since: str
     due: str
     entry: str
@@ -53,17 +54,23 @@ class Feed:
     cut: dict[str, int]
     starts: dict[str, int]
     findings: Findings
+    versions: Mapping[str, Versions]
     subscriber: Subscriber = field(init=False)
     counted: Counter[str] = field(default_factory=Counter)
     fired: dict[str, list[Fired]] = field(default_factory=dict)
     customers: dict[str, CustomerSaid] = field(default_factory=dict)
     other_versions: set[str] = field(default_factory=set)
     _behind: dict[str, list[Record]] = field(default_factory=lambda: {"transitions": [], "signals": []})
-    _silences: dict[tuple[str, str], Silence] = field(init=False)
+    _silences: dict[tuple[str, int, str], Silence] = field(init=False)
 
     def __post_init__(self) -> None:
         self.subscriber = Subscriber(self.starts["transitions"] > 0, self.starts["signals"] > 0)
-        self._silences = {(j.name, silence.rule): silence for j in self.rules.journeys for silence in j.silences}
+        self._silences = {
+            (name, version, silence.rule): silence
+            for name, each in self.versions.items()
+            for version, journey in each.journeys.items()
+            for silence in journey.silences
+        }
 
     def transitions(self, records: Sequence[Record]) -> None:
         """The next of journey.transitions."""
@@ -80,11 +87,11 @@ class Feed:
                 and said["id"].startswith(f"{customer}:{journey}:{before.epoch}:")
             )
             self._listen(where, again, said, self.subscriber.transition)
-            if said["version"] != self.rules.versions.get(journey):
+            if journey in self.versions and said["version"] not in self.versions[journey].journeys:
                 self.other_versions.add(journey)
             timer = said["cause"].get("timer")
             if timer is not None and said["kind"] != "retracted":
-                self._note(customer, journey, timer, said["entry"], record, where, signal=False)
+                self._note(customer, said, timer, said["entry"], record, where, signal=False)
 
     def signals(self, records: Sequence[Record]) -> None:
         """The next of journey.signals."""
@@ -103,7 +110,7 @@ class Feed:
             )
             self._listen(where, again, said, self.subscriber.signal)
             if said["kind"] == "fired":
-                self._note(customer, journey, said["cause"]["timer"], said["id"], record, where, signal=True)
+                self._note(customer, said, said["cause"]["timer"], said["id"], record, where, signal=True)
 
     def states(self, records: Sequence[Record]) -> None:
         """The next of journey.customers."""
@@ -187,7 +194,7 @@ class Feed:
     def _note(
         self,
         customer: str,
-        journey: str,
+        said: dict[str, Any],
         timer: dict[str, str],
         entry: str,
         record: Record,
@@ -195,12 +202,13 @@ class Feed:
         *,
         signal: bool,
     ) -> None:
-        silence = self._silences.get((journey, timer["rule"]))
+        journey = said["journey"]
+        silence = self._silences.get((journey, said["version"], timer["rule"]))
         if silence is None:
             return
         self.findings.checked["timers fired"] += 1
         self.fired.setdefault(customer, []).append(
-            Fired(journey, timer["rule"], timer["since"], timer["due"], entry, record.timestamp, where, signal)
+            Fired(journey, silence, timer["since"], timer["due"], entry, record.timestamp, where, signal)
         )
 
     def _where(self, name: str, record: Record) -> str:

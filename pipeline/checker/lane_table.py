@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from pipeline.checker.findings import Findings
-from pipeline.checker.lane_changelog import LANE, Changelog
+from pipeline.checker.lane_changelog import Changelog
 from pipeline.checker.plain_profile import decode
 
 
@@ -53,7 +53,7 @@ def check_table(table: TableRead, changelog: Changelog, changelog_id: str, findi
         if table.fields.get(key) not in wanted:
             how = "is missing" if key not in table.fields else "should not be there" if wanted == [None] else "is stale"
             findings.add("table", name, f"{how}; @pos is {last}")
-        if key != LANE:
+        if not key.startswith(b"@"):
             scores = list(_scores(wanted))
             if table.due.get(key) not in scores:
                 findings.add("table", f"{name} (index)", f"{table.due.get(key)}, the profile says {scores[-1]}")

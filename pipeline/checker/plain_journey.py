@@ -108,9 +108,14 @@ class Journey:
 
 def read_file(path: Path) -> Any:
     """The YAML document in a file, as lists, mappings and scalars."""
+    return parse_text(path.read_text(encoding="utf-8"))
+
+
+def parse_text(text: str) -> Any:
+    """The YAML document in a text."""
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _Constructor
-    return yaml.load(path)
+    return yaml.load(text)
 
 
 def duration(text: str) -> int:

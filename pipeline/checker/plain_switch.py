@@ -1,6 +1,6 @@
 """A journey whose version changed while customers were in it: what each version decides, and what goes over.
 
-Rules 21 to 25 of docs/semantics.md, sharing no line with `pipeline.domain`.
+Rules 22 to 26 of docs/semantics.md, sharing no line with `pipeline.domain`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -84,7 +84,7 @@ def live(
 
 
 def _go_over(switch: Switch, life: Life, began: Position, acts: Sequence[Act], newest: int, lateness: int) -> int:
-    """Rules 21 to 25; returns the moment up to which nothing changes any more. `began`: before `acts`."""
+    """Rules 22 to 26; returns the moment up to which nothing changes any more. `began`: before `acts`."""
     old = life.position
     if switch.watermark is not None:
         plain_fold.pass_time(switch.former, old, switch.watermark)
@@ -100,7 +100,7 @@ def _go_over(switch: Switch, life: Life, began: Position, acts: Sequence[Act], n
 
 
 def _again(switch: Switch, old: Position, base: Position, acts: Sequence[Act], horizon: int, closed: int) -> Position:
-    """Rule 23: the acts that can still be placed, folded by the new version from where the customer was before them."""
+    """Rule 24: the acts that can still be placed, folded by the new version from where the customer was before them."""
     for act in acts:
         if act.at < horizon:
             plain_fold.take(switch.former, base, act)
@@ -129,7 +129,7 @@ def _again(switch: Switch, old: Position, base: Position, acts: Sequence[Act], h
 
 
 def _converted(switch: Switch, old: Position, stage: str, closed: int) -> Position:
-    """Rules 22 and 24: what both versions keep, and the silences that go on."""
+    """Rules 23 and 25: what both versions keep, and the silences that go on."""
     former, journey = switch.former, switch.journey
     since = None if stage == START else old.since
     both = _last_sets(former) & _last_sets(journey)
@@ -172,7 +172,7 @@ def _begun(
     since: int | None,
     kept: Mapping[frozenset[str], int],
 ) -> set[int]:
-    """Rule 24: since when a silence lasts under the new version."""
+    """Rule 25: since when a silence lasts under the new version."""
     counts = silence.froms is None or stage in silence.froms
     found: set[int] = set()
     former = next((rank for rank, other in enumerate(switch.former.silences) if _same(other, silence)), None)

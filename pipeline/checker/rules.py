@@ -41,7 +41,8 @@ class Input:
 class Rules:
     """What the settings say. Times in ms, sizes in bytes; `prefix` stands before `journey.…` in topics' names.
 
-    `future`: how far an event may be ahead of its append time, None if nobody looks (with an event clock).
+    `grace`: ms by channel, empty with an event clock. `future`: how far an event may be ahead of its append time, None
+    if nobody looks (with an event clock).
     """
 
     application: str
@@ -58,6 +59,7 @@ class Rules:
     rows: Sequence[Row]
     journeys: Sequence[Journey]
     versions: Mapping[str, int] = field(default_factory=dict)
+    grace: Mapping[str, int] = field(default_factory=dict)
 
     def topic(self, name: str) -> str:
         """The full name of one of the pipeline's own topics."""

@@ -60,6 +60,7 @@ def rules_of(settings: Settings) -> Rules:
         rows=rows,
         journeys=journeys,
         versions=versions,
+        grace=settings.grace if live else {},
     )
 
 
@@ -148,6 +149,8 @@ class LaneReading:
             positions, events = cut.record["next"], rules.topic("events")
             profiles, commands = rules.topic("profiles"), rules.topic("commands")
             await take(profiles, check.changelog.take)
+            check.know_versions()
+            rules = check.rules
             for source in rules.inputs:
                 await take(source.topic, partial(check.inputs.raw, source), end=positions.get(source.topic, 0))
             await take(commands, check.inputs.orders, end=positions.get(commands, 0))

@@ -59,8 +59,40 @@ def _show(seen: "LanesSeen", now: int) -> None:
     # Cut to nobody's screen: a file or a pipe gets whole lines.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
     console.print(table)
+    for line in versions(seen):
+        console.print(line)
     timers = f"timers stand at {minute(seen.watermark)}" if seen.watermark is not None else "no timer fires yet"
     console.print(f"{seen.application}: {timers}" + (f"; held by {seen.holder}" if seen.holder else ""))
+
+
+def versions(seen: "LanesSeen") -> list[str]:
+    """A line for each journey of which more is to be said than that all lanes run one version of it."""
+    running: dict[str, dict[int, list[int]]] = {}
+    for lane in seen.lanes:
+        for name, mark in (lane.record.models if lane.record else {}).items():
+            running.setdefault(name, {}).setdefault(mark.version, []).append(lane.partition)
+    said = [
+        f"{name}: " + "; ".join(f"version {version} in {_those(lanes, seen)}" for version, lanes in sorted(by.items()))
+        for name, by in running.items()
+        if len(by) > 1 or max(by) > 1
+    ]
+    for lane in seen.lanes:
+        record = lane.record
+        if record is not None and record.candidate is not None:
+            next_one = record.candidate
+            said.append(
+                f"lane {lane.partition}: version {next_one.version} of {next_one.journey} is prepared, "
+                + ("and waits for the decision" if next_one.ready else f"but could not run: {next_one.why}")
+            )
+        for name, version in (record.carrying if record is not None else {}).items():
+            said.append(f"lane {lane.partition}: still carries customers of {name} over to version {version}")
+    return said
+
+
+def _those(lanes: list[int], seen: "LanesSeen") -> str:
+    if len(lanes) == len(seen.lanes):
+        return "all lanes"
+    return f"lane{'s' if len(lanes) > 1 else ''} {', '.join(map(str, lanes))}"
 
 
 def _print_json(seen: "LanesSeen") -> None:
@@ -90,6 +122,8 @@ def _described(lane: "LaneSeen") -> dict[str, object]:
         "totals": {
             outcome: lane.total(outcome) for outcome in ("read", "folded", "duplicate", "routed", "late", "dead")
         },
+        "versions": {name: mark.version for name, mark in record.models.items()} if record else {},
+        "carrying": record.carrying if record else {},
         "stages": record.stages if record else {},
         "breaker": record.breaker.reason if record and record.breaker else None,
         "parked": record.parked if record else 0,

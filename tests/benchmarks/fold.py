@@ -13,9 +13,10 @@ from pathlib import Path
 
 from pipeline.application.intake import Batch, Intake, Limits, Source
 from pipeline.application.ports import Headers
+from pipeline.application.rulebook import Rules
 from pipeline.application.stitch import Effects, Stitch, write_out
 from pipeline.config import load
-from pipeline.worker.wiring import Rules, compile_rules
+from pipeline.worker.wiring import compile_rules
 from tests.benchmarks import common_work
 
 SETTINGS = Path(__file__).parents[2] / "examples/work/settings.yaml"

@@ -131,7 +131,7 @@ def touches() -> tuple[TouchSpec, ...]:
 
 def read(text: str) -> JourneySpec:
     """The journey in a text."""
-    return read_journey(parse(Source("promoted", text)), touches(), GRACE, odd=True)[0]
+    return read_journey(parse(Source("promoted", text)), touches(), GRACE, odd=True).spec
 
 
 def rulebook() -> Rulebook:

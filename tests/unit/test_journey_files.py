@@ -573,7 +573,14 @@ def test_the_page_says_what_is_so(
     Path("touches.yaml").write_text(text if kind == "touches" else table, encoding="utf-8")
     example = f"  - id: example\n    {L}\n    terminal: true\n" + indent(text, "    ")
     Path("journey.yaml").write_text(
-        {"touches": whole, "journey": text, "rule": stages + example, "signals": stages + text}[kind], encoding="utf-8"
+        {
+            "touches": whole,
+            "journey": text,
+            "rule": stages + example,
+            "signals": stages + text,
+            "carry": re.sub(r"version: \d+", "version: 2", stages, count=1) + text,
+        }[kind],
+        encoding="utf-8",
     )
     said = ""
     try:

@@ -1,4 +1,4 @@
-"""A lane goes to another version of a journey: prepared, decided on, taken, whoever has it and whatever files they have."""
+"""A lane goes to another version of a journey: prepared, decided, taken; whoever has it, whatever files they have."""
 
 import json
 from collections.abc import AsyncIterator
