@@ -151,7 +151,6 @@ class Fold:
         if position.seq or made.stage:
             entry = Entry(carry.at, MOVED, made.stage, "", way, "", position.version)
             _publish(profile, carry.journey, position, "moved", entry, made.stage, (), feed)
-            position.trail = remember(position.trail, entry)
         position.version = carry.journey.version
         _index(profile, carry.journey, made, known, feed)
 

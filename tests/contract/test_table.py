@@ -288,6 +288,28 @@ class TestLostConnection:
         await table.close()
 
 
+class TestScan:
+    async def test_everything_comes_while_fields_come_and_change(self, server: Server, table: Table) -> None:
+        there = {b"c:%d" % number: b"1" for number in range(2_000)}
+        await fill(table, b"T:1", TableWrite(there, {}))
+        seen: set[bytes] = set()
+        cursor, turn = 0, 0
+        while turn == 0 or cursor:
+            cursor, found = await table.scan(cursor, 100)
+            seen.update(found)
+            turn += 1
+            more = TableWrite({b"more:%d" % turn: b"1", b"c:%d" % turn: b"2"}, {})
+            await table.apply(b"T:%d" % (turn + 1), more)
+        assert turn > 5
+        assert there.keys() <= seen
+
+    async def test_a_table_that_has_lost_its_data_is_a_doubt(self, server: Server, table: Table) -> None:
+        await fill(table, b"T:1", TableWrite({b"a": b"1"}, {}))
+        await server.flush()
+        with pytest.raises(TableDoubt):
+            await table.scan(0, 100)
+
+
 class TestRefusal:
     async def test_says_the_word_of_the_server_and_writes_nothing(self, server: Server, table: Table) -> None:
         await fill(table, b"T:1", TableWrite({b"a": b"1"}, {b"a": 5}))

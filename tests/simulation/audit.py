@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from pipeline.application.lane_models import KEY as MODELS
+from pipeline.application.lane_models import LaneModels, decode_models
 from pipeline.application.lane_record import KEY, POSITION, LaneRecord, decode_lane
 from pipeline.application.ports import Record
 from pipeline.checker.net_history import Subscriber
@@ -19,10 +21,10 @@ from tests.fakes.kafka import FakeKafka, Log, Transaction
 from tests.fakes.pipeline import TOPICS
 from tests.fakes.table import FakeRedis
 from tests.simulation.ledger import Ledger
-from tests.simulation.models import models
+from tests.simulation.models import models, plain_shop
 from tests.simulation.worker import APPLICATION, INPUTS
 
-GRACES: Final = {(j.name, s.rule): s.grace for j in models().plain for s in j.silences}
+GRACES: Final = {(j.name, s.rule): s.grace for j in (*models().plain, plain_shop(True)) for s in j.silences}
 """ms by journey and rule."""
 
 
@@ -55,6 +57,8 @@ class Audit:
         self._remembered: dict[str, dict[str, int]] = {}
         self._routed: list[dict[int, str]] = [{} for _ in range(partitions)]
         self._subscriber = Subscriber()
+        self.found_by: dict[str, int] = {}
+        """By event, how many switches of its lane there had been when it was folded."""
         self.on_problem: Callable[[Wrong], None] = lambda wrong: None
         self.transactions = self.aborted = self.routed = self.timers = self.reads = 0
 
@@ -95,6 +99,10 @@ class Audit:
         newest = next(reversed(shown.states.values()), {})
         return (stored.fields if stored is not None else {}) == newest
 
+    def models(self, lane: int) -> LaneModels:
+        """The journeys that were promoted there, as committed."""
+        return decode_models(self._lanes[lane].newest.get(MODELS))
+
     def record(self, lane: int) -> LaneRecord | None:
         """The newest committed lane record."""
         return self._lanes[lane].record
@@ -106,9 +114,12 @@ class Audit:
         if profiles[-1].key != KEY or sum(record.key == KEY for record in profiles) != 1:
             raise Wrong(f"I1: a transaction of lane {lane} does not end with its one lane record")
         record = decode_lane(profiles[-1].value or b"")
+        own = self.models(lane).journeys.get("shop")
+        switches = 0 if own is None else len(own.switches)
         self._show(lane, profiles)
         for each in profiles[:-1]:
-            self._profile(each)
+            if each.key != MODELS:
+                self._profile(each, switches)
         self._positions(lane, record, written)
         self._feeds(lane, written)
 
@@ -118,7 +129,7 @@ class Audit:
         position = f"{self._kafka.topics[TOPICS.profiles].id}:{profiles[-1].offset}".encode()
         shown.states[position] = {**shown.newest, POSITION: position}
 
-    def _profile(self, record: Record) -> None:
+    def _profile(self, record: Record, switches: int) -> None:
         """I1, I2: what a profile has folded stays folded."""
         found = decode(record.value or b"")
         events = {event.id: event.at for strand in found.strands for event in recent_of(strand)}
@@ -127,6 +138,7 @@ class Audit:
             raise Wrong(f"I1: {sorted(gone)} were folded into {found.key} and are no longer")
         self._remembered[found.key] = events
         for identifier in events.keys() - before.keys():
+            self.found_by[identifier] = switches
             self._ledger.fold(identifier)
 
     def _positions(self, lane: int, record: LaneRecord, written: dict[tuple[str, int], list[Record]]) -> None:

@@ -36,7 +36,7 @@ LATE_CALLS: Final[Sequence[KafkaOperation]] = ("start", "publish", "seek")
 COMMITS: Final[Sequence[KafkaFault]] = ("lost", "open", "unanswered", "late", "stray")
 LOST: Final[Sequence[KafkaFault]] = ("lost", "unanswered")
 TABLE_CALLS: Final[Sequence[TableOperation]] = (
-    "open", "position", "load", "apply", "due", "earliest", "fill", "rename",
+    "open", "position", "load", "apply", "due", "earliest", "scan", "fill", "rename",
 )  # fmt: skip
 TABLE_LOST: Final[Sequence[TableFault]] = ("lost", "unanswered")
 TWICE: Final = 0.3
@@ -321,6 +321,15 @@ def worker_leaves(world: "World", chance: Random) -> str:
 def rebalance(world: "World", chance: Random) -> str:
     world.group.rebalance()
     return "all must join again"
+
+
+# ---- versions
+
+
+@kind(4)
+def version_promoted(world: "World", chance: Random) -> str:
+    """Or rolled back; now and then whoever does it is killed in the middle, or another one begins meanwhile."""
+    return world.leaders.begin(chance)
 
 
 @kind(0.5)

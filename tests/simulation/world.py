@@ -18,6 +18,7 @@ from tests.simulation.event_loop import PROCESS, Restless, SimulatedLoop
 from tests.simulation.faults import ARMED, DEEDS, kinds
 from tests.simulation.group import Group
 from tests.simulation.judging import judge
+from tests.simulation.leaders import Leaders
 from tests.simulation.ledger import Ledger
 from tests.simulation.models import LONGEST
 from tests.simulation.senders import Senders
@@ -83,6 +84,7 @@ class World:
         self.group = Group(self.loop, chance, shape.partitions, shape.session / 1000, lambda: self.kafka.away)
         self.senders = Senders(self.loop, self.kafka, self.ledger, shape.partitions, shape.people)
         self.audit = Audit(self.kafka, self.redis, self.ledger, shape.partitions, shape.skew)
+        self.leaders = Leaders(self.loop, self.kafka, shape.partitions, self.audit.record, self.audit.models, trace.say)
         self.workers: list[Worker] = []
         self.down_until = 0.0
         self.around = Surroundings(
@@ -157,7 +159,7 @@ class World:
         steps, seconds = self.loop.steps, self.loop.time()
         self._count()
         happened, problem = Counter(self.happened), self._problem
-        self.loop.dispose([worker.process for worker in self.workers])
+        self.loop.dispose([*(worker.process for worker in self.workers), *self.leaders.processes])
         return Outcome(
             self.case,
             problem,
@@ -187,7 +189,8 @@ class World:
         watching.cancel()
         records = [record for p in range(shape.partitions) if (record := self.audit.record(p)) is not None]
         watermark = min(worker.watermark.value or 0 for worker in self._with_lanes())
-        judge(self.kafka, self.ledger, records, self.audit.routed, watermark)
+        lanes = [self.audit.models(p) for p in range(shape.partitions)]
+        judge(self.kafka, self.ledger, records, self.audit.routed, watermark, lanes, self.audit.found_by)
 
     def _act(self, action: Action) -> None:
         chance = Random(action.seed)
@@ -227,6 +230,7 @@ class World:
 
     def _heal(self) -> None:
         self.trace.say("world", "all heals")
+        self.leaders.end()
         self.kafka.away = False
         self.kafka._faults.clear()
         self.kafka.marker_delay_s = 0.05
@@ -268,6 +272,9 @@ class World:
             if (worker.watermark.value or 0) < target:
                 return f"the watermark at {worker.name} stands, held by lane {worker.watermark.holder()}"
         for partition in range(self.shape.partitions):
+            record = self.audit.record(partition)
+            if record is not None and record.carrying:
+                return f"lane {partition} still carries customers over"
             table = self.redis.tables.get(f"{APPLICATION}:{{{partition}}}")
             if table is not None and min(table.due.values(), default=target) < target:
                 return f"timers of lane {partition} are due and do not fire"
@@ -278,6 +285,7 @@ class World:
         return [worker for worker in self.alive() if worker.here()]
 
     def _count(self) -> None:
+        self.happened["version decided on"] += self.leaders.decided
         self.happened["event routed"] += self.audit.routed
         self.happened["transaction aborted"] += self.audit.aborted
         self.happened["rebalanced"] += self.group.rounds

@@ -16,7 +16,7 @@ class Buggy:
 
     def __init__(self, fold: Fold, world: "World") -> None:
         self._fold, self._world = fold, world
-        self.journeys, self.align = fold.journeys, fold.align
+        self.journeys, self.align, self.carries = fold.journeys, fold.align, fold.carries
 
     def event(self, profile: Profile, event: Event, watermark: int | None, feed: Feed) -> Outcome:
         return self._fold.event(profile, event, watermark, feed)
@@ -39,7 +39,9 @@ class World:
         return [signal["customer_id"] for signal in self.workers.feed(TOPICS.signals)]
 
     def parked_by(self) -> dict[str, str]:
-        return {key: code for lane in self.workers.lanes for key, code in self.workers.record(lane).parked_by.items()}
+        """By customer, the version of the program that parked their timers."""
+        found = [item for lane in self.workers.lanes for item in self.workers.record(lane).parked_by.items()]
+        return {key: code.partition("+")[0] for key, code in found}
 
     async def start_again(self, code: str) -> None:
         await self.workers.kill()

@@ -14,6 +14,7 @@ from pipeline.application.lane_record import (
     OUTCOMES,
     Breaker,
     LaneRecord,
+    ModelMark,
     Skip,
     Tally,
     first_lane_record,
@@ -24,8 +25,8 @@ from pipeline.application.ports import Doubt
 
 ROOT = Path(__file__).parents[2]
 BASE_UNITS = ("seconds", "bytes", "records", "events", "profiles", "info", "ratio")
-NO_UNIT = {"customers", "lanes", "breaker_open", "lane_state", "timers_held"}
-"""Gauges that count people or lanes, or say yes or no."""
+NO_UNIT = {"customers", "lanes", "breaker_open", "lane_state", "timers_held", "model_version", "carrying_over"}
+"""Gauges that count people or lanes, name a version, or say yes or no."""
 
 KINDS = {"increment": "counter", "set": "gauge", "observe": "histogram"}
 """What each way of reporting is for."""
@@ -41,6 +42,8 @@ def full_record() -> LaneRecord:
     record.signals = {"five-stage": {"cart-abandoned:fired": 4, "cart-abandoned:retracted": 1}}
     record.dead = {"not_json": 3}
     record.stages = {"five-stage": {"awareness": 7, "loyalty": 0}}
+    record.models = {"five-stage": ModelMark(2, "f2", "", [], [])}
+    record.carrying = {"five-stage": 2}
     record.truncated, record.unclassified, record.old, record.parked = 1, 2, 3, 4
     record.next = {"raw.web": 60, "raw.email": 7}
     record.skipped = [Skip("raw.web", 10, 30, "disk", 1), Skip("raw.web", 50, 51, "disk", 2)]
