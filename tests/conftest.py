@@ -9,6 +9,7 @@ import pytest
 
 from pipeline._compiled import compiled
 from pipeline.dev.stack import Stack
+from tests.harness.brokers import SHORT_SESSION
 
 _numbers = itertools.count(1)
 
@@ -26,7 +27,7 @@ def stack() -> Iterator[Stack]:
 @pytest.fixture
 def own_stack() -> Iterator[Stack]:
     """A stack of this test alone, which it may kill and pause."""
-    with Stack() as running:
+    with Stack(props=SHORT_SESSION) as running:
         yield running
 
 

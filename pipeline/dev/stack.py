@@ -169,7 +169,7 @@ class Stack:
         self._server("kafka").kill(signal)
 
     def start_kafka(self) -> None:
-        """Starts the broker again and waits until it answers; after SIGKILL that takes about three seconds."""
+        """Starts the broker again and waits until it answers; after SIGKILL once its old session is over (9 s)."""
         self._start_again("kafka")
 
     def kill_redis(self, signal: int = signals.SIGKILL) -> None:
