@@ -111,7 +111,9 @@ class TestPretty:
 class TestReclaim:
     def test_undoes_what_fausts_worker_does(self, out: io.StringIO) -> None:
         log.configure("json", "info", out)
-        worker = faust.Worker(faust.App("log-test", broker="kafka://127.0.0.1:1"), loglevel="WARN")
+        app = faust.App("log-test", broker="kafka://127.0.0.1:1")
+        # Redirected, sys.stdout would come back whenever the worker is collected: in the middle of another test.
+        worker = faust.Worker(app, loglevel="WARN", redirect_stdouts=False)
         worker._setup_logging()
         assert logging.getLogger().level == logging.DEBUG
         log.reclaim()
