@@ -157,7 +157,7 @@ def models_command(
 
 @app.command("all")
 def all_command(results_file: Results = RESULTS) -> None:
-    """Every figure with the usual sizes: 10 to 15 minutes on a quiet machine with two cores."""
+    """Every figure with the usual sizes: 20 minutes on a quiet machine with two cores."""
     cost_command(systems="worker,kafka-streams,quix-streams,stock-faust", results_file=results_file)
     latency_command(results_file=results_file)
     rebuild_command(results_file=results_file)

@@ -27,7 +27,7 @@ BUSY_TEXT: Final = (
 HEAD: Final = """\
 # What an event costs
 
-    make bench                                   # all of it, 15 minutes
+    make bench                                   # all of it, 20 minutes
     make bench ARGS="cost --pairs 1 --events 200000"   # one figure, a minute
     python -m tests.benchmarks --help            # cost, latency, rebuild, growth, models, profile, counts
     python -m tests.benchmarks publish           # this page out of what was measured last
@@ -43,6 +43,14 @@ begins at the first look at which half of the events are done.
 
 This page is made of [results.jsonl](results.jsonl); no figure on it is typed by hand. What is counted and not timed is
 held to a budget in CI: `python -m tests.benchmarks counts`.
+"""
+
+LATENCY_TEXT: Final = """\
+Sender, broker, worker, Redis and subscriber share the machine. The sender waits 5 ms for company, as Kafka 4's producer
+does by default; the broker is warm, and runs with both of its compilers. An event then waits for its fetch (at most
+`fetch_max_wait_ms`), for the transaction before its own, and for its own: a fetch has events of every lane, so that all
+lanes fold and commit at the same time. What a transaction costs decides; see
+[decision 2](../decisions/0002-transactional-writer.md).
 """
 
 MODELS_TEXT: Final = """\
@@ -169,7 +177,7 @@ def render(lines: Iterable[Line]) -> str:
         parts += [sheet.markdown() for sheet in (tables.ratio_table(costs), tables.cost_table(costs)) if sheet]
     if latencies := found.figures(Latency):
         parts += ["## Latency", found.circumstances(Latency), "![Latency by system](latency.svg)"]
-        parts.append(tables.latency_table(latencies).markdown())
+        parts += [LATENCY_TEXT, tables.latency_table(latencies).markdown()]
     if growths := found.figures(Growth):
         parts += ["## Growth", found.circumstances(Growth), "![CPU an event by customers](growth.svg)"]
         parts.append(tables.growth_table(growths).markdown())
