@@ -147,6 +147,7 @@ def test_a_dead_worker_is_said_and_started_again(tmp_path: Path, ports: tuple[st
         run.until("the news", lambda text: "worker-1 ended by itself (exit status -9); it is started again" in text)
         before = run.text().count("→")
         run.until("more stage changes", lambda text: text.count("→") > before + 3)
+        run.until("a worker", lambda _: bool(run.workers()))  # what was on its way when it was killed is shown as well
         run.workers()[0].kill()
         run.process.wait(PATIENCE_S)
         assert run.process.returncode == 1

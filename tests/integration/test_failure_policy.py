@@ -370,8 +370,12 @@ def test_a_redis_that_is_away_or_refuses_is_waited_for(hurt: Hurt, fault: str) -
         )
         assert not worker.ready
         assert worker.live
-        assert any(
-            worker.metric("journey_lane_state", lane=str(lane), state="waiting", reason="redis") for lane in (0, 1)
+        until(  # between two tries a lane is taking for a moment
+            lambda: any(
+                worker.metric("journey_lane_state", lane=str(lane), state="waiting", reason="redis") for lane in (0, 1)
+            ),
+            lambda: f"a lane waits for redis\n{worker.tail()}",
+            MEND_S,
         )
     worker.until_ready(MEND_S)
     app.assert_right(worker, MEND_S)
