@@ -1,5 +1,6 @@
 # Each target is a line or two that calls a tool a person could call as well.
 # Variables: PYTHON=python3.12  VENV=.venv  ARGS="..." (for run, test, cdnow, bench, chaos, failpoints, mutants, sim and dev)
+#            JOBS=2 (how many files of tests run side by side: they wait more than they work)
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,6 +9,7 @@ READY := $(VENV)/.ready
 BUILT := $(VENV)/.built
 COMPILED := $(foreach pxd,$(wildcard pipeline/*/*.pxd),$(pxd) $(pxd:.pxd=.py)) pipeline/_compiled.py
 ARGS ?=
+JOBS ?= 2
 PURE := tests/property tests/unit/test_cases.py tests/unit/test_intake.py tests/unit/test_records.py tests/unit/test_replay.py tests/unit/test_stitch.py
 
 .DEFAULT_GOAL := help
@@ -35,8 +37,11 @@ $(BUILT): $(READY) $(COMPILED)
 run: setup ## Start all of it here and watch customers move; Ctrl-C ends it
 	@$(BIN)/journey run $(ARGS)
 
-test: lint types layers pure ## Check everything, then run all tests
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup ## Check everything, then run all tests, whatever the checks say
+	@failed=0; $(MAKE) --no-print-directory --keep-going lint types layers pure || failed=1; \
+	[ $$failed = 0 ] || echo "A check failed (see above): this run fails whatever the tests say."; \
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS) || failed=1; \
+	exit $$failed
 
 pure: setup ## Test what is compiled once more as its plain sources
 	@JOURNEY_PURE=1 $(BIN)/python -m pytest -q $(PURE)
