@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.adapters.customer_view import CustomerView, JourneyView, Stored, view
-from pipeline.adapters.journey_files import ReadJourney, load_files
+from pipeline.adapters.journey_files import ReadJourney, running_files
 from pipeline.adapters.kafka.feed_reader import FeedReader
 from pipeline.adapters.published import Cause, EventCause, PublishedTransition, TimerCause, transition
 from pipeline.adapters.told_history import ToldHistory
@@ -102,7 +102,7 @@ def explain(
 
     UserError if the customer has no place in the journey, or a journey's file has a mistake.
     """
-    touches, files = load_files(settings)
+    touches, files = running_files(settings, stored.models)
     company = TouchTable(touches).company
     models = {read.spec.name: _Model(path, read, compile_journey(read.spec, company)) for path, read in files.items()}
     customer = view(stored, {name: (model.read.spec, model.compiled) for name, model in models.items()})

@@ -1,16 +1,18 @@
 """One customer as the tables have them, for people: the profile with labels, and its timers as time has them now."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import chain, islice
 from typing import Final
 
 import msgspec
 
-from pipeline.adapters.journey_files import load_models
+from pipeline.adapters.journey_files import running_files
 from pipeline.adapters.kafka.sender import home_partition
 from pipeline.adapters.redis.reader import TableReader
+from pipeline.application.lane_models import KEY as MODELS
+from pipeline.application.lane_models import LaneModels, decode_models
 from pipeline.application.lane_record import LaneRecord, decode_lane
 from pipeline.application.outlook import as_time_has_it
 from pipeline.config import Settings
@@ -90,6 +92,7 @@ class Stored:
     lane: int
     position: str
     record: LaneRecord | None
+    models: LaneModels = field(default_factory=LaneModels)
 
     @property
     def watermark(self) -> int | None:
@@ -99,8 +102,9 @@ class Stored:
 def find(settings: Settings, customer: str) -> CustomerView:
     """The customer of this public key. Blocks; UserError if nobody is known by it, or Redis does not answer."""
     stored = find_stored(settings, customer)
-    touches, specs = load_models(settings)
+    touches, files = running_files(settings, stored.models)
     company = TouchTable(touches).company
+    specs = [journey.spec for journey in files.values()]
     return view(stored, {spec.name: (spec, compile_journey(spec, company)) for spec in specs})
 
 
@@ -109,16 +113,17 @@ def find_stored(settings: Settings, customer: str) -> Stored:
     key = key_of(customer)
     lane = home_partition(customer.encode(), settings.partitions)
     with TableReader(settings.application, settings.redis_url) as reader:
-        position, (data, record) = reader.profiles(lane, [key.encode(), b"@lane"])
+        position, (data, record, models) = reader.profiles(lane, [key.encode(), b"@lane", MODELS])
     if data is None:
         near = similar(settings, customer)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise UserError(f"nobody is known as {customer} to {settings.application}{hint}", 1)
     try:
         profile, decoded = decode(data), decode_lane(record) if record else None
+        promoted = decode_models(models)
     except msgspec.MsgspecError as error:
         raise UserError(f"{settings.table_key(lane)} {key}: cannot be read by this version: {error}", 1) from None
-    return Stored(profile, lane, (position or b"").decode(errors="replace"), decoded)
+    return Stored(profile, lane, (position or b"").decode(errors="replace"), decoded, promoted)
 
 
 def similar(settings: Settings, customer: str) -> list[str]:

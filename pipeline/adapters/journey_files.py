@@ -10,6 +10,7 @@ from pipeline.adapters.journey_translation import Translation
 from pipeline.adapters.touch_files import load_touches, may_take, read_touches, wrong_rows
 from pipeline.adapters.yaml_documents import Document, Problem, Source, closest, parse, read, refuse
 from pipeline.adapters.yaml_files import examine
+from pipeline.application.lane_models import LaneModels
 from pipeline.config import Settings, is_path
 from pipeline.domain.event import CHANNELS
 from pipeline.domain.spec import JourneySpec, TouchSpec
@@ -28,6 +29,7 @@ __all__ = [
     "read_journey",
     "read_text",
     "read_touches",
+    "running_files",
     "waits",
 ]
 
@@ -66,6 +68,20 @@ def load_files(settings: Settings) -> tuple[tuple[TouchSpec, ...], dict[Path, Re
             raise UserError(f"{path}: the journey '{journey.spec.name}' is loaded already: give it another name")
         found[path] = journey
     return (*touches, *brought(journey.spec for journey in found.values())), found
+
+
+def running_files(settings: Settings, models: LaneModels) -> tuple[tuple[TouchSpec, ...], dict[Path, ReadJourney]]:
+    """As `load_files`, with what was promoted in a lane in place of the files that say something else."""
+    shared = load_touches(find_touches(settings.touches))
+    found: dict[Path, ReadJourney] = {}
+    for path, journey in load_files(settings)[1].items():
+        own = models.journeys.get(journey.spec.name)
+        if own is None or (own.version, own.fingerprint) == (journey.spec.version, journey.spec.fingerprint):
+            found[path] = journey
+        else:
+            name = f"{journey.spec.name}, version {own.version} as promoted"
+            found[Path(name)] = read_journey(parse(Source(name, own.text)), shared, waits(settings))
+    return (*shared, *brought(journey.spec for journey in found.values())), found
 
 
 def load_texts(settings: Settings) -> tuple[tuple[TouchSpec, ...], list[tuple[str, JourneySpec]]]:

@@ -10,7 +10,8 @@ from redis.exceptions import RedisError
 
 from pipeline.adapters.kafka import producing, writer
 from pipeline.adapters.redis.table import RedisTable
-from pipeline.application import taking
+from pipeline.application import lane as lane_module
+from pipeline.application import switching, taking
 from pipeline.application.hold import Hold
 from pipeline.application.intake import Batch
 from pipeline.application.lane import Lane
@@ -369,3 +370,58 @@ def a_stop_before_the_first_step_is_not_heard(patch: pytest.MonkeyPatch) -> None
         await original(self, generation)
 
     patch.setattr(Lane, "run", forget_and_run)
+
+
+# ---- versions
+
+
+@mutant("lane", seed=4)
+def nobody_is_swept(patch: pytest.MonkeyPatch) -> None:
+    """Only customers whom an event touches are carried over to a promoted version."""
+    original = switching._switch
+
+    def switch(candidate: Any, lane: int, record: LaneRecord, *more: Any) -> None:
+        original(candidate, lane, record, *more)
+        record.carrying = {}
+
+    patch.setattr(switching, "_switch", switch)
+
+
+@mutant("lane", seed=4)
+def a_lane_misses_the_decision(patch: pytest.MonkeyPatch) -> None:
+    """Lane 0 goes on under the former version where all have switched."""
+    original = switching._switch
+
+    def switch(candidate: Any, lane: int, *more: Any) -> None:
+        if lane:
+            original(candidate, lane, *more)
+
+    patch.setattr(switching, "_switch", switch)
+
+
+@mutant("lane", seed=4)
+def customers_are_carried_over_twice(patch: pytest.MonkeyPatch) -> None:
+    """The first customer of each sweep is told of the switch once more."""
+    original = Stitch.carry_over
+
+    def carry_over(self: Stitch, keys: Sequence[str], stored: Any, watermark: Any, effects: Effects) -> Any:
+        yield from original(self, keys, stored, watermark, effects)
+        moved = [each for each in effects.feed.transitions if each.kind == "moved"]
+        if moved:
+            effects.feed.transitions.append(moved[0])
+
+    patch.setattr(Stitch, "carry_over", carry_over)
+
+
+@mutant("lane", seed=14)
+def time_goes_on_under_the_former_version(patch: pytest.MonkeyPatch) -> None:
+    """What the former version decides ends where a customer is carried over, not at the switch."""
+    original = switching.rules_of
+
+    def rules_of(lane: int, models: Any, record: LaneRecord, rulebook: Any) -> Any:
+        rules = original(lane, models, record, rulebook)
+        for carry in rules.fold.carries.values():
+            carry.watermark += 5_000
+        return rules
+
+    patch.setattr(lane_module, "rules_of", rules_of)

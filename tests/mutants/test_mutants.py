@@ -37,6 +37,9 @@ REQUIRED = {
     "routed outside of the transaction": "routed_records_are_sent_outside_of_the_transaction",
     "totals not in the lane record": "the_totals_are_not_in_the_lane_record",
     "base moved by a copy of the head": "the_base_moves_by_a_copy_of_the_head",
+    "carried over twice": "customers_are_carried_over_twice",
+    "not carried over": "nobody_is_swept",
+    "some lanes only": "a_lane_misses_the_decision",
 }
 """What the guarantees stand on, and the bug that takes it away."""
 

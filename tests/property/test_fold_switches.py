@@ -1,9 +1,12 @@
 """The fast fold and the plain one agree over versions too: any journey promoted to any other, anywhere in a life."""
 
-from hypothesis import given, note
+from hypothesis import given, note, settings
 
 from tests.property.random_journeys import FOREVER, GRACE, TOUCHES, Dice, journey, life, thrown
 from tests.property.two_folds import Raw, Sent, TwoFolds, read_models
+
+PROFILE = settings.get_profile("property")
+"""An example here is three versions that are compiled, each with the lives that lead through them."""
 
 
 def changed(dice: Dice, old: Raw, version: int) -> Raw:
@@ -25,7 +28,8 @@ def directions(dice: Dice, old: Raw, new: Raw) -> dict[str, str | None]:
     return found
 
 
-@given(thrown(220), thrown(60), thrown(900))
+@settings(PROFILE, max_examples=PROFILE.max_examples // 4)
+@given(thrown(220), thrown(40), thrown(500))
 def test_both_folds_agree_over_versions(journeys: bytes, switches: bytes, lives: bytes) -> None:
     """Stage, history, signals, and what is told of each switch; nothing of before it changes any more."""
     dice = Dice(journeys)
@@ -33,8 +37,8 @@ def test_both_folds_agree_over_versions(journeys: bytes, switches: bytes, lives:
     for version in (2, 3):
         documents.append(changed(dice, documents[-1], version))
     versions = [read_models(TOUCHES, [document], GRACE) for document in documents]
-    for n in range(3):
-        one = life(Dice(lives[n * 300 : (n + 1) * 300]), 40)
+    for n in range(2):
+        one = life(Dice(lives[n * 250 : (n + 1) * 250]), 40)
         turns = Dice(switches[n * 20 : (n + 1) * 20])
         at = sorted(turns.below(40) for _ in range(2))
         folds = TwoFolds(versions[0], one.lateness, FOREVER)
