@@ -26,6 +26,7 @@ MODULES = (
     "pipeline.domain.event",
     "pipeline.domain.identity",
     "pipeline.domain.moments",
+    "pipeline.domain.packing",
     "pipeline.domain.touches",
     "pipeline.domain.profile",
     "pipeline.domain.remembered",

@@ -17,10 +17,11 @@ from pipeline.application.lane_record import LaneRecord, decode_lane
 from pipeline.application.outlook import as_time_has_it
 from pipeline.config import Settings
 from pipeline.domain.compile import Journey, compile_journey
-from pipeline.domain.encoding import decode, read_trail
+from pipeline.domain.encoding import decode, trail_of
 from pipeline.domain.event import CHANNELS
 from pipeline.domain.history import Entry
 from pipeline.domain.identity import Key, key_of, public_key
+from pipeline.domain.packing import Names
 from pipeline.domain.profile import Event, Position, Profile
 from pipeline.domain.remembered import recent_of
 from pipeline.domain.spec import JourneySpec
@@ -119,7 +120,8 @@ def find_stored(settings: Settings, customer: str) -> Stored:
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise UserError(f"nobody is known as {customer} to {settings.application}{hint}", 1)
     try:
-        profile, decoded = decode(data), decode_lane(record) if record else None
+        decoded = decode_lane(record) if record else None
+        profile = decode(data, Names(decoded.names if decoded else ()))
         promoted = decode_models(models)
     except msgspec.MsgspecError as error:
         raise UserError(f"{settings.table_key(lane)} {key}: cannot be read by this version: {error}", 1) from None
@@ -171,7 +173,7 @@ def _journey(position: Position, model: tuple[JourneySpec, Journey] | None, wate
         stage=position.stage,
         since=position.since,
         seq=position.seq,
-        history=[*read_trail(position.trail), *position.history],
+        history=[*trail_of(position), *position.history],
         timers=_timers(position, journey, watermark),
         signals=position.occurrences or {},
         labels={stage.id: dict(stage.labels) for stage in spec.stages} if spec else {},

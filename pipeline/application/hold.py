@@ -32,6 +32,7 @@ from pipeline.application.stitch import (
 from pipeline.application.switching import obey
 from pipeline.application.taking import place
 from pipeline.domain.moments import format_moment
+from pipeline.domain.packing import Names
 
 log = structlog.get_logger(__name__)
 
@@ -88,6 +89,9 @@ class Hold:
     def rule(self, rules: Rules, stitch: Stitch) -> None:
         """Folds by these rules from here on."""
         self.rules, self._stitch, self.switched = rules, stitch, False
+        # What is new in the list is committed with the first profiles that are written by it.
+        stitch.names = Names(self.record.names).with_more(stitch.vocabulary())
+        self.record.names = stitch.names.names
         self._cursor = 0
         # Parked timers are in no index, so that nobody looks at them; other code or rules look at them once more.
         self._returning = [key for key, code in self.record.parked_by.items() if code != stitch.code]

@@ -18,7 +18,7 @@ cdef class Arrival:
 
 cdef class Intake:
     cdef int _partition
-    cdef TouchTable _table
+    cdef readonly TouchTable table
     cdef object _limits
     cdef object _home
     cdef bint _event_clock

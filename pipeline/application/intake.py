@@ -109,7 +109,7 @@ class Intake:
         event_clock: bool,
     ) -> None:
         self._partition = partition
-        self._table = table
+        self.table = table
         self._limits = limits
         self._home = home
         self._event_clock = event_clock
@@ -127,7 +127,7 @@ class Intake:
             self._raw(source, records, batch)
 
     def _raw(self, source: Source, records: Sequence[Record], batch: Batch) -> None:
-        limits, table, residents = self._limits, self._table, self._residents
+        limits, table, residents = self._limits, self.table, self._residents
         max_bytes, max_depth, future = limits.max_bytes, limits.max_depth, limits.future_ms
         old = limits.old_ms
         here, arrivals = self._partition, batch.arrivals
@@ -193,7 +193,7 @@ class Intake:
                 raise Invalid("too_many_hops", f"{hops} hops, and lane {home} is its home")
             touch, forwarded = "", None
             if home == self._partition:
-                touch = self._table.classify(raw, channel)
+                touch = self.table.classify(raw, channel)
             else:
                 forwarded = _forwarded(key, record, channel, appended, origin, hops + 1)
         except Invalid as invalid:

@@ -22,7 +22,7 @@ from pipeline.application.hold import Hold, Tripped
 from pipeline.application.intake import Intake
 from pipeline.application.lane_models import KEY as MODELS
 from pipeline.application.lane_models import decode_models
-from pipeline.application.lane_record import PROFILES, Breaker, LaneRecord, ModelMark, Skip, first_lane_record
+from pipeline.application.lane_record import Breaker, LaneRecord, ModelMark, Skip, first_lane_record
 from pipeline.application.merge import Merge
 from pipeline.application.models import marks, refuse
 from pipeline.application.ports import (
@@ -261,12 +261,6 @@ class Lane:
             raise Refused(
                 f"lane {self._partition} was begun with {record.partitions} partitions, the settings say "
                 f"{settings.partitions}: another number is another app_id and a replay of the input"
-            )
-        if record.profiles != PROFILES:
-            raise Refused(
-                f"lane {self._partition} was written by another version of this program: its profiles are of format "
-                f"{record.profiles}, and {PROFILES} is what this one knows. Use another app_id, which replays the "
-                "input; `make reset` empties the local Kafka and Redis"
             )
         models = decode_models(None)
         if standing.record is not None:

@@ -84,18 +84,19 @@ class CandidateMark(msgspec.Struct, frozen=True):
 class LaneRecord(msgspec.Struct):
     """Everything of a lane that is not in a profile. Offsets are the next to read; times ms.
 
-    `profiles`: the format of the profiles beside it. `emitted`: counts by journey and kind. `dead`: dead letters by
-    reason. `stages`: customers by journey and stage. `control`: the offset behind the newest resume or skip that was
-    obeyed while the lane stood. `punctuation`: by topic, the event time up to which everything is sent (with
-    `clock: event`). `parked_by`: the customers whose timers are parked now, each with the code and rules that raised.
-    `candidate`: what is prepared to be promoted. `carrying`: the journeys whose customers are still being carried over,
-    with the version that they are carried to.
+    `profiles`: the format of the profiles beside it; `names`: the list that they are written with, which only grows.
+    `emitted`: counts by journey and kind. `dead`: dead letters by reason. `stages`: customers by journey and stage.
+    `control`: the offset behind the newest resume or skip obeyed while the lane stood. `punctuation`: by topic,
+    the event time up to which everything is sent (with `clock: event`). `parked_by`: the customers whose timers are
+    parked now, each with the code and rules that raised. `candidate`: what is prepared to be promoted. `carrying`: the
+    journeys whose customers are still being carried over, with the version that they are carried to.
     """
 
     application: str
     partitions: int
     v: int = 1
     profiles: int = 1
+    names: list[str] = []
     next: dict[str, int] = {}
     watermark: int | None = None
     totals: dict[str, Tally] = {}

@@ -16,9 +16,10 @@ from pipeline.application.intake import Arrival, Batch, Intake, Limits, Source
 from pipeline.application.ports import Record
 from pipeline.application.stitch import Effects, FoldRaised, Stitch, TimerRaised
 from pipeline.domain.compile import Journey
-from pipeline.domain.encoding import decode, read_trail
+from pipeline.domain.encoding import decode, trail_of
 from pipeline.domain.fold import Fold
 from pipeline.domain.history import Entry
+from pipeline.domain.packing import Names
 from pipeline.domain.touches import TouchTable
 
 BATCH: Final = 16_000
@@ -67,7 +68,7 @@ class Sample:
 
 
 class Replay:
-    """One model and its customers. `profiles`: encoded, by key; `told`: all that it would have published.
+    """One model and its customers. `profiles`: encoded with `names`, by key; `told`: all that it would have published.
 
     `watermark` (ms) is the highest one that time has passed to. `events`: those of the sample that were folded or came
     too late; `dead`: records that are no events, by reason; `raised`: events and timers at which the fold failed.
@@ -85,6 +86,7 @@ class Replay:
         self._sample = Sample(conditions.share)
         fold = Fold([model.journey], model.table.company, conditions.lateness, conditions.recent_limit)
         self._stitch = Stitch(fold, self._intake(0), model.journey.fingerprint)
+        self.names = self._stitch.names = Names(self._stitch.vocabulary())
         self._intakes: dict[int, Intake] = {}
         self._batch = Batch()
         self._punctuation: dict[tuple[str, int], int] = {}
@@ -125,8 +127,8 @@ class Replay:
 
     def last_entry(self, key: str) -> Entry | None:
         """How this customer came to the stage that they are in; None if they have entered none."""
-        position = decode(self.profiles[key]).positions[0]
-        return next(iter(reversed((*read_trail(position.trail), *position.history))), None)
+        position = decode(self.profiles[key], self.names).positions[0]
+        return next(iter(reversed((*trail_of(position), *position.history))), None)
 
     def _promised(self) -> int | None:
         """The event time up to which everything is sent, by what each partition says; None if one has said nothing."""

@@ -5,6 +5,7 @@ from pipeline.application.intake cimport Arrival
 from pipeline.domain.encoding cimport decode, encode
 from pipeline.application.records cimport customer_record, signal_record, transition_record
 from pipeline.domain.identity cimport public_key
+from pipeline.domain.packing cimport Names
 from pipeline.domain.profile cimport Profile, new_profile
 
 
@@ -12,6 +13,7 @@ cdef class Stitch:
     cdef public object _fold
     cdef public str code
     cdef public object intake
+    cdef public Names names
 
     @cython.locals(profile=Profile, arrival=Arrival, touched=cython.bint, counts=dict)
     cpdef object fold_customer(self, str key, list arrivals, bytes stored, object watermark, object batch, object effects)

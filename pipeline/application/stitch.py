@@ -12,9 +12,11 @@ from pipeline.application.lane_record import LaneRecord
 from pipeline.application.ports import Entry
 from pipeline.application.records import customer_record, signal_record, transition_record
 from pipeline.domain.encoding import decode, encode
+from pipeline.domain.event import CHANNELS
 from pipeline.domain.feed import Feed, Transition
 from pipeline.domain.fold import Fold
 from pipeline.domain.identity import Key, public_key
+from pipeline.domain.packing import NO_NAMES
 from pipeline.domain.profile import Profile, new_profile
 
 SLICE = 2_000
@@ -63,6 +65,8 @@ class Effects:
 class Stitch:
     """Folds the batches of one lane. `code`, of the program and its rules, marks what parked a customer's timers.
 
+    `names` are those of the lane record, by which its profiles are encoded; who holds the lane sets them.
+
     Profiles come and go encoded: a profile is a handful of objects only while its customer's events are folded, one
     right after the other. Objects that are kept are spread over memory, and fetching them from there cost more than
     decoding does.
@@ -72,6 +76,12 @@ class Stitch:
         self._fold = fold
         self.code = code
         self.intake = intake
+        self.names = NO_NAMES
+
+    def vocabulary(self) -> list[str]:
+        """All that these rules may put into profiles, but for what events bring along."""
+        of_journeys = [name for journey in self._fold.journeys for name in journey.names]
+        return ["", *CHANNELS, *of_journeys, *self.intake.table.names]
 
     def fold(
         self,
@@ -199,7 +209,7 @@ class Stitch:
 
     def _open(self, key: str, data: bytes | None, epoch: int) -> Profile:
         """The profile of `data`, or a new one created by a record appended at `epoch`."""
-        profile = new_profile(key, epoch) if data is None else decode(data)
+        profile = new_profile(key, epoch, self.names) if data is None else decode(data, self.names)
         self._fold.align(profile)
         if profile.parked and not profile.parked.startswith(f"{self.code} "):
             profile.parked = ""

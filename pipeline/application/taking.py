@@ -3,12 +3,11 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-import msgspec
-
 from pipeline.application import failpoints, lane_record
 from pipeline.application.failpoints import Failpoint
-from pipeline.application.lane_record import LaneRecord, decode_lane
-from pipeline.application.ports import Changelog, Doubt, LogBounds, Record, Table, TableWrite
+from pipeline.application.lane_record import PROFILES, LaneRecord, decode_lane
+from pipeline.application.ports import Changelog, Doubt, LogBounds, Record, Refused, Table, TableWrite
+from pipeline.domain.encoding import indexed_of
 
 CHUNK = 2_000
 """Fields a write to the table, while it is rolled forward."""
@@ -38,19 +37,6 @@ class Broken(Doubt):
     """The changelog does not end as every transaction does: with a lane record."""
 
     reason = "replaying"
-
-
-class _Head(msgspec.Struct, array_like=True):
-    """The front of an encoded profile: all that the index of timers needs."""
-
-    key: str
-    epoch: int
-    strands: msgspec.Raw
-    positions: msgspec.Raw
-    indexed: int | None
-
-
-_decode_head = msgspec.msgpack.Decoder(_Head).decode
 
 
 def place(world: str, offset: int) -> bytes:
@@ -100,7 +86,7 @@ async def _roll_forward(
                 return None
             fields[found.key or b""] = found.value
             if found.key == lane_record.KEY:
-                record = decode_lane(found.value or b"")
+                record = _readable(partition, found)
                 position, last = place(bounds.topic_id, found.offset), found.offset
                 if len(fields) >= CHUNK:
                     await table.apply(position, _write(fields))
@@ -124,11 +110,12 @@ async def _rebuild(
             return Standing(None, NOWHERE, bounds.topic_id, 0, "nothing in the changelog yet")
         await table.rebuild(attempt, seen, NOWHERE, _nothing())
         return Standing(None, NOWHERE, bounds.topic_id, 0, "emptied: the changelog has nothing")
+    record = _readable(partition, last)
     position = place(bounds.topic_id, last.offset)
     whole = _Whole(changelog, partition, bounds, last.offset)
     await table.rebuild(attempt, seen, position, whole.content())
     why = "no table" if seen is None else "it was of another log, older than it, or behind what was deleted"
-    return Standing(decode_lane(last.value or b""), position, bounds.topic_id, whole.replayed, f"rebuilt: {why}")
+    return Standing(record, position, bounds.topic_id, whole.replayed, f"rebuilt: {why}")
 
 
 async def _last_lane_record(changelog: Changelog, partition: int, bounds: LogBounds) -> Record | None:
@@ -169,6 +156,18 @@ class _Whole:
         _check_end(self._partition, newest, self._last)
 
 
+def _readable(partition: int, found: Record) -> LaneRecord:
+    """The lane record; raises Refused if the profiles beside it are none that this program knows."""
+    record = decode_lane(found.value or b"")
+    if record.profiles != PROFILES:
+        raise Refused(
+            f"lane {partition} was written by another version of this program: its profiles are of format "
+            f"{record.profiles}, and {PROFILES} is what this one knows. Use another app_id, which replays the "
+            "input; `make reset` empties the local Kafka and Redis"
+        )
+    return record
+
+
 def _check_end(partition: int, newest: int, last: int) -> None:
     if newest != last:
         raise Broken(f"the changelog of lane {partition} ends at {newest}, its lane record is at {last}")
@@ -184,5 +183,5 @@ def _write(fields: dict[bytes, bytes | None]) -> TableWrite:
     due: dict[bytes, int | None] = {}
     for key, value in fields.items():
         if not key.startswith(b"@"):
-            due[key] = None if value is None else _decode_head(value).indexed
+            due[key] = None if value is None else indexed_of(value)
     return TableWrite(fields, due)

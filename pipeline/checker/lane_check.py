@@ -6,8 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from pipeline.checker.findings import Findings
 from pipeline.checker.lane_changelog import ENDS, LANE, Changelog, customers_by_stage, published, summed
 from pipeline.checker.lane_customers import LaneCustomers
@@ -16,7 +14,7 @@ from pipeline.checker.lane_inputs import LaneInputs
 from pipeline.checker.lane_letters import LaneLetters
 from pipeline.checker.lane_table import TableRead, check_table
 from pipeline.checker.lane_versions import MODELS, Versions, lane_rules
-from pipeline.checker.plain_profile import decode, public_key
+from pipeline.checker.plain_profile import Unreadable, decode, public_key
 from pipeline.checker.rules import Rules
 
 FAR = 1 << 62
@@ -166,8 +164,8 @@ class LaneCheck:
                 continue
             name = f"{changelog.topic} {key.decode(errors='replace')}"
             try:
-                stored = decode(value)
-            except msgspec.MsgspecError as error:
+                stored = decode(value, record.get("names", ()))
+            except Unreadable as error:
                 self.findings.add("profile", name, f"cannot be read: {error}")
                 continue
             customer = public_key(stored.key)

@@ -3,11 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import msgspec
-
 from pipeline.checker.findings import Findings
 from pipeline.checker.lane_changelog import Changelog
-from pipeline.checker.plain_profile import decode
+from pipeline.checker.plain_profile import Unreadable, indexed
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +63,6 @@ def check_table(table: TableRead, changelog: Changelog, changelog_id: str, findi
 def _scores(values: Iterable[bytes | None]) -> Iterable[int | None]:
     for value in values:
         try:
-            yield None if value is None else decode(value).indexed
-        except msgspec.MsgspecError:
+            yield None if value is None else indexed(value)
+        except Unreadable:
             yield None

@@ -1,63 +1,174 @@
-"""A stored profile, as far as the checker looks at it: its own reading of the msgpack arrays in journey.profiles."""
+"""A stored profile, as far as the checker looks at it: its own reading of what journey.profiles holds.
 
-from collections.abc import Sequence
+Numbers are LEB128; a time is a zigzag difference to the one before, plus one, and 0 is none; a name is a place in the
+lane record's `names`, plus one, or 0 and a text. decisions/0011-profiles-in-few-bytes.md has the format.
+"""
 
-import msgspec
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
-class StoredEvent(msgspec.Struct, array_like=True, gc=False):
+class Unreadable(Exception):
+    """The bytes are no profile."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
     """A remembered event; what follows its id and time is not looked at."""
 
     id: str
     at: int
 
 
-class Strand(msgspec.Struct, array_like=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class Strand:
     """What one identity did; times ms."""
 
-    identity: str
     first: int
     newest: int
     touches: Sequence[int]
     company: int
     late: int
-    unclassified: int
-    truncated: int
-    floor: msgspec.Raw
-    count: int
-    oldest: int
-    packed: bytes
-
-    @property
-    def recent(self) -> Sequence[StoredEvent]:
-        """The remembered events, which stand one behind the other, each a msgpack array."""
-        return _read_events(b"\xdd" + self.count.to_bytes(4, "big") + self.packed)
+    recent: Sequence[StoredEvent]
 
 
-class Position(msgspec.Struct, array_like=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class Position:
     """Where the customer is in one journey, as last published."""
 
     journey: str
     version: int
     seq: int
     stage: str
-    since: int
 
 
-class StoredProfile(msgspec.Struct, array_like=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class StoredProfile:
     """A customer. `indexed`: when the lane looks at their timers next, ms; `parked`: why it does not."""
 
     key: str
     epoch: int
-    strands: Sequence[Strand]
-    positions: Sequence[Position]
     indexed: int | None
     parked: str
+    strands: Sequence[Strand]
+    positions: Sequence[Position]
 
 
-_read_events = msgspec.msgpack.Decoder(list[StoredEvent]).decode
-decode = msgspec.msgpack.Decoder(StoredProfile).decode
-"""The profile; msgspec.MsgspecError if the bytes are none."""
+class _Bytes:
+    """What is left to be read, and the time that the next one is relative to."""
+
+    def __init__(self, data: bytes, names: Sequence[str], time: int) -> None:
+        self.data, self.names, self.time = data, names, time
+        self.start = 0
+
+    def number(self) -> int:
+        total = scale = 0
+        while True:
+            if self.start >= len(self.data):
+                raise Unreadable("it ends in the middle of a number")
+            byte = self.data[self.start]
+            self.start += 1
+            total += byte % 128 << scale
+            scale += 7
+            if byte < 128:
+                return total
+
+    def moment(self) -> int | None:
+        code = self.number()
+        if code == 0:
+            return None
+        half, odd = divmod(code, 2)
+        self.time += half if odd else -half
+        return self.time
+
+    def sure_moment(self) -> int:
+        found = self.moment()
+        return -1 if found is None else found
+
+    def piece(self) -> bytes:
+        length = self.number()
+        if self.start + length > len(self.data):
+            raise Unreadable("it ends in the middle of a text")
+        self.start += length
+        return self.data[self.start - length : self.start]
+
+    def text(self) -> str:
+        try:
+            return str(self.piece(), "utf-8")
+        except UnicodeDecodeError as error:
+            raise Unreadable(f"a text that is none: {error}") from None
+
+    def name(self) -> str:
+        place = self.number()
+        if place > len(self.names):
+            raise Unreadable(f"name {place}, and the lane record has {len(self.names)}")
+        return self.names[place - 1] if place else self.text()
+
+    def inside(self, time: int) -> "_Bytes":
+        """The next piece."""
+        return _Bytes(self.piece(), self.names, time)
+
+    @property
+    def over(self) -> bool:
+        return self.start == len(self.data)
+
+
+def decode(data: bytes, names: Sequence[str]) -> StoredProfile:
+    """The profile, by the names of the lane record behind it; Unreadable if the bytes are none."""
+    left = _Bytes(data, names, 0)
+    key, epoch = left.text(), left.sure_moment()
+    indexed, parked, _ = left.moment(), left.text(), left.text()
+    strands = _each(left, lambda: _strand(left.inside(epoch), epoch))
+    positions = _each(left, lambda: _position(left.inside(epoch)))
+    if not left.over:
+        raise Unreadable("something follows the profile")
+    return StoredProfile(key, epoch, indexed, parked, strands, positions)
+
+
+def indexed(data: bytes) -> int | None:
+    """Only when the lane looks at the timers next."""
+    left = _Bytes(data, (), 0)
+    left.text()
+    left.moment()
+    return left.moment()
+
+
+def _each(left: _Bytes, read: Callable[[], T]) -> list[T]:
+    return [read() for _ in range(left.number())]
+
+
+def _strand(left: _Bytes, epoch: int) -> Strand:
+    left.text()
+    first, newest = left.sure_moment(), left.sure_moment()
+    touches = _each(left, left.number)
+    company, late, _, _ = (left.number() for _ in range(4))
+    left.piece()
+    count = left.number()
+    if count:
+        left.moment()
+    events = left.inside(epoch)
+    recent = []
+    for _ in range(count):
+        events.time = epoch
+        recent.append(_event(events))
+    if not events.over:
+        raise Unreadable(f"more events than the {count} it counts")
+    return Strand(first, newest, touches, company, late, recent)
+
+
+def _event(left: _Bytes) -> StoredEvent:
+    identifier, at = left.text(), left.sure_moment()
+    left.moment()
+    left.number(), left.number()
+    left.name(), left.name(), left.name()
+    return StoredEvent(identifier, at)
+
+
+def _position(left: _Bytes) -> Position:
+    return Position(left.name(), left.number(), left.number(), left.name())
 
 
 def public_key(key: str) -> str:

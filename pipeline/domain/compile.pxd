@@ -60,6 +60,7 @@ cdef class Journey:
     cdef public str shape
     cdef public tuple slots
     cdef public object spec
+    cdef public tuple names
     cdef public Track start
     cdef public dict rows
     cdef public Row default

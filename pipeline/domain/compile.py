@@ -108,7 +108,8 @@ class Journey:
 
     `rows` by touch, `default` for a customer's touches that have no row of their own (None: nothing happens).
     `on_entry`: the silences that entering a stage arms. `shape`: what the slots of a track mean, to compare with;
-    `slots` says the same one by one: of the last times, the counts and the windows.
+    `slots` says the same one by one: of the last times, the counts and the windows. `names`: all that it
+    puts into profiles.
     """
 
     def __init__(self, spec: JourneySpec, company: frozenset[str]) -> None:
@@ -146,6 +147,8 @@ class Journey:
                 for window, rule in zip(windows, (*windowed, *told), strict=True)
             ),
         )
+        rules = (*(entry.rule for entry in spec.entries), *self.timers)
+        self.names = (self.name, *self.stages, *rules, *(timer.signal for timer in timers))
         self.start = track_of(
             START, NEVER, FAR, (), (NEVER,) * len(last_sets), (0,) * len(counted), ((),) * len(windows)
         )

@@ -1,11 +1,15 @@
-"""A profile as bytes, the same in the cache, the changelog and Redis: a msgpack array in the order of the fields.
+"""A profile as bytes, the same in the cache, the changelog and Redis: its fields in order, as packing.py writes them.
 
-What an event in order does not need stays packed within it: the remembered events, the base, the trail.
+Names are numbers of the lane's list, which stands in its lane record; times are relative to the profile's epoch. What
+an event in order does not need stays packed within: the remembered events and the trail. Of a base only what differs
+from the newer track is written.
 """
 
 import msgspec
 
+from pipeline.domain.extremes import FAR, NEVER
 from pipeline.domain.history import Entry, Firing
+from pipeline.domain.packing import NO_NAMES, Frame, Names, Reader, Writer, numbers_out, times_out
 from pipeline.domain.profile import (
     Pending,
     Position,
@@ -22,112 +26,297 @@ from pipeline.domain.remembered import pack_event, packed_of, unpack_event
 TRAIL = 5
 """How many entries of the history that can no longer change are kept for people."""
 
-
-# In the order of the classes' fields. Tuples, because compiled code takes what is in them at no cost.
-_Track = tuple[
-    str, int, int, tuple[Pending, ...], tuple[int, ...], tuple[int, ...], tuple[tuple[int, ...], ...]
-]  # fmt: skip
-_Position = tuple[
-    str, int, int, str, int, bytes, bytes, tuple[Entry, ...], int, bytes, tuple[Firing, ...], dict[str, int] | None,
-    int | None
-]  # fmt: skip
-_Strand = tuple[
-    str, int, int, tuple[int, int, int, int, int], int, int, int, int, bytes | None, int, int, bytes, tuple[str, ...]
-]  # fmt: skip
-_Profile = tuple[str, int, tuple[_Strand, ...], tuple[_Position, ...], int | None, str, str]
-
-_pack = msgspec.msgpack.Encoder().encode
-_read_profile = msgspec.msgpack.Decoder(_Profile).decode
-_read_track = msgspec.msgpack.Decoder(_Track).decode
-_read_entries = msgspec.msgpack.Decoder(list[Entry]).decode
+_START = Frame(NO_NAMES, 0)
 
 
 def encode(profile: Profile) -> bytes:
-    strands = [_strand(strand) for strand in profile.strands]
-    positions = [_position(position) for position in profile.positions]
-    return _pack((profile.key, profile.epoch, strands, positions, profile.indexed, profile.parked, profile.to))
+    writer = Writer(_START)
+    writer.text(profile.key)
+    writer.time(profile.epoch)
+    indexed = profile.indexed
+    writer.time(-1 if indexed is None else indexed)
+    writer.text(profile.parked)
+    writer.text(profile.to)
+    frame = profile.frame
+    writer.number(len(profile.strands))
+    for strand in profile.strands:
+        _write_strand(writer, strand, profile.key)
+    writer.number(len(profile.positions))
+    for position in profile.positions:
+        body = Writer(frame)
+        _write_position(body, position)
+        writer.blob(body.written())
+    return writer.written()
 
 
-def decode(data: bytes) -> Profile:
-    """The profile; msgspec.ValidationError if the bytes are none."""
-    key, epoch, strands, positions, indexed, parked, to = _read_profile(data)
-    return profile_of(
-        key,
-        epoch,
-        tuple([_unpack_strand(fields) for fields in strands]),
-        tuple([_unpack_position(fields) for fields in positions]),
-        indexed,
-        parked,
-        to,
-    )
+def decode(data: bytes, names: Names) -> Profile:
+    """The profile; msgspec.ValidationError if the bytes are none. `names`: those of the lane record beside it."""
+    reader = Reader(data, _START)
+    key = reader.text()
+    epoch = reader.time()
+    indexed = reader.time()
+    parked = reader.text()
+    to = reader.text()
+    frame = Frame(names, epoch)
+    strands = [_read_strand(reader, key, frame) for _ in range(reader.number())]
+    positions = [_read_position(reader.blob(), frame) for _ in range(reader.number())]
+    return profile_of(key, frame, tuple(strands), tuple(positions), None if indexed < 0 else indexed, parked, to)
 
 
-def base_of(position: Position) -> Track:
-    """The journey before the remembered events."""
-    base = position.base
-    if base is None:
-        base = position.base = _unpack_track(position.packed_base)
-    return base
+def indexed_of(data: bytes) -> int | None:
+    """The score of an encoded profile in the index of timers; msgspec.ValidationError if the bytes are none."""
+    reader = Reader(data, _START)
+    reader.text()
+    reader.time()
+    indexed = reader.time()
+    return None if indexed < 0 else indexed
 
 
-def remember(trail: bytes, entry: Entry) -> bytes:
-    """The trail with `entry` at its end; it keeps only where the customer came, when, and by which rule."""
-    entries = _read_entries(trail)
-    entries.append(Entry(entry.at, entry.rule, entry.to, "", "", "", entry.since))
-    return _pack(entries[-TRAIL:])
+def remember(position: Position, entry: Entry) -> None:
+    """Puts `entry` at the end of the trail, which keeps only where the customer came, when, and by which rule."""
+    entries = trail_of(position)
+    entries.append(entry)
+    writer = Writer(position.frame)
+    for kept in entries[-TRAIL:]:
+        writer.time(kept.at)
+        writer.name(kept.rule)
+        writer.name(kept.to)
+        writer.time(kept.since)
+    position.trail = writer.written()
 
 
-def read_trail(trail: bytes) -> list[Entry]:
-    """The entries of a trail, oldest first."""
-    return _read_entries(trail)
+def trail_of(position: Position) -> list[Entry]:
+    """The entries of the trail, oldest first."""
+    reader = Reader(position.trail, position.frame)
+    entries: list[Entry] = []
+    while not reader.ends():
+        at = reader.time()
+        rule = reader.name()
+        to = reader.name()
+        entries.append(Entry(at, rule, to, "", "", "", reader.time()))
+    return entries
 
 
-def _pack_track(track: Track) -> bytes:
-    packed = track.packed
-    if packed is None:
-        packed = track.packed = _pack(
-            (track.stage, track.since, track.settle_at, track.pending, track.last, track.counts, track.windows)
-        )
-    return packed
+def _write_strand(writer: Writer, strand: Strand, key: str) -> None:
+    """A strand of the profile's own identity does not repeat its key."""
+    body = Writer(strand.frame)
+    body.text("" if strand.identity == key else strand.identity)
+    body.time(strand.first)
+    body.time(strand.newest)
+    numbers_out(body, strand.touches)
+    body.number(strand.company)
+    body.number(strand.late)
+    body.number(strand.unclassified)
+    body.number(strand.truncated)
+    body.blob(b"" if strand.floor is None else pack_event(strand.floor, strand.frame))
+    body.number(strand.count)
+    if strand.count:
+        body.time(strand.oldest)
+    body.blob(packed_of(strand))
+    body.number(len(strand.claimed))
+    for identity in strand.claimed:
+        body.text(identity)
+    writer.blob(body.written())
 
 
-def _strand(strand: Strand) -> tuple[object, ...]:
-    floor = None if strand.floor is None else pack_event(strand.floor)
-    return (
-        strand.identity, strand.first, strand.newest, strand.touches, strand.company, strand.late, strand.unclassified,
-        strand.truncated, floor, strand.count, strand.oldest, packed_of(strand), strand.claimed,
-    )  # fmt: skip
-
-
-def _position(position: Position) -> tuple[object, ...]:
-    base = position.packed_base if position.base is None else _pack_track(position.base)
-    return (
-        position.journey, position.version, position.seq, position.stage, position.since, base,
-        _pack_track(position.track), position.history, position.ahead, position.trail, position.fired,
-        position.occurrences, position.closed,
-    )  # fmt: skip
-
-
-def _unpack_strand(fields: _Strand) -> Strand:
-    (
-        identity, first, newest, touches, company, late, unclassified, truncated, floor, count, oldest, recent, claimed,
-    ) = fields  # fmt: skip
+def _read_strand(outer: Reader, key: str, frame: Frame) -> Strand:
+    reader = Reader(outer.blob(), frame)
+    identity = reader.text() or key
+    first = reader.time()
+    newest = reader.time()
+    touches = reader.numbers()
+    company = reader.number()
+    late = reader.number()
+    unclassified = reader.number()
+    truncated = reader.number()
+    floor = reader.blob()
+    count = reader.number()
+    oldest = reader.time() if count else FAR
+    packed = reader.blob()
+    claimed = tuple([reader.text() for _ in range(reader.number())])
     return strand_of(
-        identity, first, newest, touches, company, late, unclassified, truncated,
-        None if floor is None else unpack_event(floor), count, oldest, recent, claimed,
+        frame, identity, first, newest, touches, company, late, unclassified, truncated,
+        unpack_event(floor, frame) if floor else None, count, oldest, packed, claimed,
     )  # fmt: skip
 
 
-def _unpack_position(fields: _Position) -> Position:
-    journey, version, seq, stage, since, base, track, history, ahead, trail, fired, occurrences, closed = fields
+def _write_position(writer: Writer, position: Position) -> None:
+    writer.name(position.journey)
+    writer.number(position.version)
+    writer.number(position.seq)
+    writer.name(position.stage)
+    writer.time(position.since)
+    _write_track(writer, position.track)
+    _write_base(writer, position.base, position.track)
+    writer.time(NEVER if position.closed is None else position.closed)
+    writer.number(position.ahead)
+    history: tuple[Entry, ...] = position.history
+    writer.number(len(history))
+    for entry in history:
+        writer.time(entry.at)
+        writer.name(entry.rule)
+        writer.name(entry.to)
+        writer.time(entry.since)
+        writer.text(entry.event)
+        if entry.event:
+            writer.name(entry.type)
+            writer.name(entry.channel)
+    writer.blob(position.trail)
+    fired: tuple[Firing, ...] = position.fired
+    writer.number(len(fired))
+    for firing in fired:
+        writer.name(firing.rule)
+        writer.time(firing.since)
+        writer.time(firing.due)
+        writer.number(firing.occurrence)
+    for signal, often in (position.occurrences or {}).items():
+        writer.name(signal)
+        writer.number(often)
+
+
+def _read_position(data: bytes, frame: Frame) -> Position:
+    reader = Reader(data, frame)
+    journey = reader.name()
+    version = reader.number()
+    seq = reader.number()
+    stage = reader.name()
+    since = reader.time()
+    track = _read_track(reader)
+    base = _read_base(reader, track)
+    closed = reader.time()
+    ahead = reader.number()
+    history = tuple([_read_entry(reader) for _ in range(reader.number())])
+    trail = reader.blob()
+    fired = tuple([_read_firing(reader) for _ in range(reader.number())])
+    occurrences: dict[str, int] | None = None
+    if not reader.ends():
+        occurrences = {}
+        while not reader.ends():
+            signal = reader.name()
+            occurrences[signal] = reader.number()
     return position_of(
-        journey, version, seq, stage, since, None, base, _unpack_track(track), history, ahead, trail, fired,
-        occurrences, closed,
+        frame, journey, version, seq, stage, since, base, track, history, ahead, trail, fired, occurrences,
+        None if closed == NEVER else closed,
     )  # fmt: skip
 
 
-def _unpack_track(packed: bytes) -> Track:
-    stage, since, settle_at, pending, last, counts, windows = _read_track(packed)
-    track = track_of(stage, since, settle_at, pending, last, counts, windows)
-    track.packed = packed
-    return track
+def _read_entry(reader: Reader) -> Entry:
+    at = reader.time()
+    rule = reader.name()
+    to = reader.name()
+    since = reader.time()
+    event = reader.text()
+    if not event:
+        return Entry(at, rule, to, "", "", "", since)
+    kind = reader.name()
+    return Entry(at, rule, to, event, kind, reader.name(), since)
+
+
+def _read_firing(reader: Reader) -> Firing:
+    rule = reader.name()
+    since = reader.time()
+    due = reader.time()
+    return Firing(due, rule, since, reader.number())
+
+
+def _write_track(writer: Writer, track: Track) -> None:
+    writer.name(track.stage)
+    writer.time(track.since)
+    _write_pending(writer, track)
+    times_out(writer, track.last)
+    numbers_out(writer, track.counts)
+    writer.number(len(track.windows))
+    for window in track.windows:
+        times_out(writer, window)
+
+
+def _read_track(reader: Reader) -> Track:
+    stage = reader.name()
+    since = reader.time()
+    pending = _read_pending(reader)
+    settle_at = _settle_at(pending, reader.number())
+    last = reader.times()
+    counts = reader.numbers()
+    windows = tuple([reader.times() for _ in range(reader.number())])
+    return track_of(stage, since, settle_at, pending, last, counts, windows)
+
+
+def _write_base(writer: Writer, base: Track, track: Track) -> None:
+    """0 for a base that is the track, 1 for one with the same timers, else 2 and those. Times relative to its times."""
+    if base is track:
+        writer.number(0)
+        return
+    alike = base.settle_at == track.settle_at and base.pending == track.pending
+    writer.number(1 if alike else 2)
+    writer.name(base.stage)
+    writer.refer(track.since)
+    writer.time(base.since)
+    if not alike:
+        _write_pending(writer, base)
+    for place in range(len(track.last)):
+        writer.refer(track.last[place])
+        writer.time(base.last[place])
+    for number in base.counts:
+        writer.number(number)
+    for place in range(len(track.windows)):
+        window = base.windows[place]
+        if window == track.windows[place]:
+            writer.number(0)
+        else:
+            writer.number(len(window) + 1)
+            for at in window:
+                writer.time(at)
+
+
+def _read_base(reader: Reader, track: Track) -> Track:
+    how = reader.number()
+    if how == 0:
+        return track
+    stage = reader.name()
+    reader.refer(track.since)
+    since = reader.time()
+    pending, settle_at = track.pending, track.settle_at
+    if how != 1:
+        pending = _read_pending(reader)
+        settle_at = _settle_at(pending, reader.number())
+    last: list[int] = []
+    for at in track.last:
+        reader.refer(at)
+        last.append(reader.time())
+    counts = tuple([reader.number() for _ in track.counts])
+    windows: list[tuple[int, ...]] = []
+    for window in track.windows:
+        size = reader.number()
+        windows.append(tuple([reader.time() for _ in range(size - 1)]) if size else window)
+    return track_of(stage, since, settle_at, pending, tuple(last), counts, tuple(windows))
+
+
+def _write_pending(writer: Writer, track: Track) -> None:
+    """The timers, and the place of the first stage timer among them: the first that is due when that one is."""
+    writer.number(len(track.pending))
+    settled = 0
+    for place, (due, rule, since) in enumerate(track.pending, 1):
+        writer.name(rule)
+        writer.time(since)
+        writer.time(due)
+        if settled == 0 and due == track.settle_at:
+            settled = place
+    writer.number(settled)
+
+
+def _read_pending(reader: Reader) -> tuple[Pending, ...]:
+    pending: list[Pending] = []
+    for _ in range(reader.number()):
+        rule = reader.name()
+        since = reader.time()
+        pending.append((reader.time(), rule, since))
+    return tuple(pending)
+
+
+def _settle_at(pending: tuple[Pending, ...], place: int) -> int:
+    """When the timer at `place`, counted from 1, is due."""
+    if place == 0:
+        return FAR
+    if place > len(pending):
+        raise msgspec.ValidationError(f"it settles with timer {place} of {len(pending)}")
+    return pending[place - 1][0]

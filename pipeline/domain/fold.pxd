@@ -2,7 +2,7 @@
 cimport cython
 
 from pipeline.domain.compile cimport Journey, Timer
-from pipeline.domain.encoding cimport base_of, remember
+from pipeline.domain.encoding cimport remember
 from pipeline.domain.extremes cimport FAR, NEVER
 from pipeline.domain.profile cimport Event, Position, Profile, Strand, Track, before, new_position
 from pipeline.domain.remembered cimport append, forget, insert, older, recent_of, remembers

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pipeline.domain.carry import MOVED, REFOLD, Carry
 from pipeline.domain.compile import Journey, Timer
-from pipeline.domain.encoding import base_of, remember
+from pipeline.domain.encoding import remember
 from pipeline.domain.event import CHANNELS
 from pipeline.domain.extremes import FAR, NEVER
 from pipeline.domain.feed import Feed, Signal, SignalKind, Transition, TransitionKind
@@ -101,7 +101,7 @@ class Fold:
         Positions in journeys that are not live stay behind those, untouched.
         """
         if not profile.positions:
-            profile.positions = tuple([new_position(j.name, j.version, j.start) for j in self.journeys])
+            profile.positions = tuple([new_position(profile.frame, j.name, j.version, j.start) for j in self.journeys])
             return
         if [position.journey for position in profile.positions] == self._names:
             return
@@ -109,7 +109,7 @@ class Fold:
         ours = [
             have.pop(journey.name)
             if journey.name in have
-            else new_position(journey.name, journey.version, journey.start)
+            else new_position(profile.frame, journey.name, journey.version, journey.start)
             for journey in self.journeys
         ]
         profile.positions = (*ours, *have.values())
@@ -136,16 +136,15 @@ class Fold:
         track = self._time_passed(profile, former, position, [], _ahead(position), horizon, known, feed)
         way, closed = carry.way(track.stage), max(strand.newest, track.since)
         if way == REFOLD:
-            base = settle(former, base_of(position), horizon, [])
+            base = settle(former, position.base, horizon, [])
             remembered = _open_to(position, recent_of(strand))
             made = carry.again(base, remembered, closed)
         else:
             made = carry.convert(track, closed)
         for entry in position.history:
-            position.trail = remember(position.trail, entry)
+            remember(position, entry)
         position.history, position.ahead, position.fired = (), 0, ()
         position.base = position.track = made
-        position.packed_base = b""
         position.closed = closed
         position.since = made.since
         if position.seq or made.stage:
@@ -168,7 +167,7 @@ class Fold:
                     position.base = track
                 else:
                     gone = _open_to(position, recent_of(strand)[:expired])
-                    position.base = _refold(journey, base_of(position), gone, [])
+                    position.base = _refold(journey, position.base, gone, [])
             entries: list[Entry] = []
             if position.closed is not None and horizon > position.closed:
                 position.closed = None
@@ -206,7 +205,7 @@ class Fold:
             if position.closed is not None and event.at <= position.closed:
                 continue
             entries: list[Entry] = []
-            position.track = _refold(journey, base_of(position), _open_to(position, recent), entries)
+            position.track = _refold(journey, position.base, _open_to(position, recent), entries)
             entries = [entry for entry in entries if entry.at >= horizon]
             self._time_passed(profile, journey, position, entries, list(position.history), horizon, watermark, feed)
             _index(profile, journey, position.track, watermark, feed)
@@ -221,13 +220,13 @@ class Fold:
             if position.closed is not None and oldest.at <= position.closed:
                 continue
             entries: list[Entry] = []
-            position.base = step(journey, base_of(position), oldest, entries)
+            position.base = step(journey, position.base, oldest, entries)
             for entry in entries:
                 if entry in position.history:
                     history = list(position.history)
                     history.remove(entry)
                     position.history = tuple(history)
-                    position.trail = remember(position.trail, entry)
+                    remember(position, entry)
         strand.truncated += 1
         strand.floor = oldest
 
@@ -262,7 +261,7 @@ class Fold:
             position.track = without_final(journey, position.track, horizon, watermark)
             # No event to come is older than the horizon, so the base has those moves for good. Were they made again
             # at each refold, the signals that they arm and that were told long ago would be told again.
-            settled = settle(journey, base_of(position), horizon, [])
+            settled = settle(journey, position.base, horizon, [])
             position.base = without_final(journey, settled, horizon, watermark)
         if position.history:
             _let_go(position, horizon)
@@ -441,7 +440,7 @@ def _let_go(position: Position, horizon: int) -> None:
     for entry in history:
         if entry.at >= horizon:
             break
-        position.trail = remember(position.trail, entry)
+        remember(position, entry)
         final += 1
     if final:
         position.history = history[final:]

@@ -2,6 +2,7 @@
 cimport cython
 
 from pipeline.domain.extremes cimport FAR, NEVER
+from pipeline.domain.packing cimport Frame, Names
 
 
 @cython.final
@@ -29,18 +30,17 @@ cdef class Track:
     cdef public tuple last
     cdef public tuple counts
     cdef public tuple windows
-    cdef public bytes packed
 
 
 @cython.final
 cdef class Position:
+    cdef public Frame frame
     cdef public str journey
     cdef public long long version
     cdef public long long seq
     cdef public str stage
     cdef public long long since
     cdef public Track base
-    cdef public bytes packed_base
     cdef public Track track
     cdef public tuple history
     cdef public int ahead
@@ -52,6 +52,7 @@ cdef class Position:
 
 @cython.final
 cdef class Strand:
+    cdef public Frame frame
     cdef public str identity
     cdef public long long first
     cdef public long long newest
@@ -72,6 +73,7 @@ cdef class Strand:
 cdef class Profile:
     cdef public str key
     cdef public long long epoch
+    cdef public Frame frame
     cdef public tuple strands
     cdef public tuple positions
     cdef public object indexed
@@ -79,8 +81,9 @@ cdef class Profile:
     cdef public str to
 
 
-cpdef Profile new_profile(str key, long long epoch)
-cpdef Position new_position(str journey, long long version, Track track)
+@cython.locals(frame=Frame)
+cpdef Profile new_profile(str key, long long epoch, Names names=*)
+cpdef Position new_position(Frame frame, str journey, long long version, Track track)
 
 @cython.locals(made=Event)
 cpdef Event event_of(str identifier, long long at, long long appended, int partition, long long offset, str kind, str touch, str channel)
@@ -89,11 +92,11 @@ cpdef Event event_of(str identifier, long long at, long long appended, int parti
 cpdef Track track_of(str stage, long long since, long long settle_at, tuple pending, tuple last, tuple counts, tuple windows)
 
 @cython.locals(made=Position)
-cpdef Position position_of(str journey, long long version, long long seq, str stage, long long since, Track base, bytes packed_base, Track track, tuple history, int ahead, bytes trail, tuple fired, dict occurrences, object closed)
+cpdef Position position_of(Frame frame, str journey, long long version, long long seq, str stage, long long since, Track base, Track track, tuple history, int ahead, bytes trail, tuple fired, dict occurrences, object closed)
 
 @cython.locals(made=Strand)
-cpdef Strand strand_of(str identity, long long first, long long newest, tuple touches, long long company, long long late, long long unclassified, long long truncated, Event floor, int count, long long oldest, bytes packed, tuple claimed)
+cpdef Strand strand_of(Frame frame, str identity, long long first, long long newest, tuple touches, long long company, long long late, long long unclassified, long long truncated, Event floor, int count, long long oldest, bytes packed, tuple claimed)
 
 @cython.locals(made=Profile)
-cpdef Profile profile_of(str key, long long epoch, tuple strands, tuple positions, object indexed, str parked, str to)
+cpdef Profile profile_of(str key, Frame frame, tuple strands, tuple positions, object indexed, str parked, str to)
 

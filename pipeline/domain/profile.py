@@ -1,11 +1,13 @@
 """A customer as a lane keeps them: what each identity did, and a position in each journey.
 
 Plain classes: profile.pxd gives their fields C types where the package is compiled, so that a profile is a handful of
-small objects and not thirty. `pipeline.domain.encoding` makes bytes of them and back.
+small objects and not thirty. `pipeline.domain.encoding` makes bytes of them and back; what is packed within one of them
+is read by its `frame`.
 """
 
 from pipeline.domain.extremes import FAR, NEVER
 from pipeline.domain.history import Entry, Firing
+from pipeline.domain.packing import NO_NAMES, Frame, Names
 from pipeline.domain.spec import START
 
 Pending = tuple[int, str, int]
@@ -71,10 +73,10 @@ class Track:
     """A journey after some events and nothing else; never changed. What time alone brings about is not in here.
 
     `pending` stands in the order of firing; `settle_at` is the due of its first stage timer. `last`, `counts` and
-    `windows` are the slots that the compiled journey hands out. `packed`: its encoding, once that has been needed.
+    `windows` are the slots that the compiled journey hands out.
     """
 
-    __slots__ = ("counts", "last", "packed", "pending", "settle_at", "since", "stage", "windows")
+    __slots__ = ("counts", "last", "pending", "settle_at", "since", "stage", "windows")
 
     stage: str
     since: int
@@ -83,7 +85,6 @@ class Track:
     last: tuple[int, ...]
     counts: tuple[int, ...]
     windows: tuple[tuple[int, ...], ...]
-    packed: bytes | None
 
 
 def track_of(
@@ -103,32 +104,31 @@ def track_of(
     made.last = last
     made.counts = counts
     made.windows = windows
-    made.packed = None
     return made
 
 
 class Position:
     """Where the customer is in one journey.
 
-    `stage`, `since`, `seq`: as last published. `track`: the journey after the remembered events. `base`: before them;
-    None as long as `packed_base` says it. `history`: the published entries that a late event may still change; the last
-    `ahead` of them came by time. `trail`: the newest of the older ones, encoded. `fired`: the published signals that
-    may still be withdrawn. `occurrences`: how often each signal has fired, None for no signal yet. `closed`: the last
-    moment (ms) that another version has decided, None if that is long ago: events up to it move nothing here.
+    `stage`, `since`, `seq`: as last published. `track`: the journey after the remembered events, `base`: before them.
+    `history`: the published entries that a late event may still change; the last `ahead` of them came by time.
+    `trail`: the newest of the older ones, packed. `fired`: the published signals that may still be withdrawn.
+    `occurrences`: how often each signal has fired, None for no signal yet. `closed`: the last moment (ms) that another
+    version has decided, None if that is long ago: events up to it move nothing here.
     """
 
     __slots__ = (
-        "ahead", "base", "closed", "fired", "history", "journey", "occurrences", "packed_base", "seq", "since", "stage",
+        "ahead", "base", "closed", "fired", "frame", "history", "journey", "occurrences", "seq", "since", "stage",
         "track", "trail", "version",
     )  # fmt: skip
 
+    frame: Frame
     journey: str
     version: int
     seq: int
     stage: str
     since: int
-    base: Track | None
-    packed_base: bytes
+    base: Track
     track: Track
     history: tuple[Entry, ...]
     ahead: int
@@ -139,13 +139,13 @@ class Position:
 
 
 def position_of(
+    frame: Frame,
     journey: str,
     version: int,
     seq: int,
     stage: str,
     since: int,
-    base: Track | None,
-    packed_base: bytes,
+    base: Track,
     track: Track,
     history: tuple[Entry, ...],
     ahead: int,
@@ -155,13 +155,13 @@ def position_of(
     closed: int | None,
 ) -> Position:
     made = Position.__new__(Position)
+    made.frame = frame
     made.journey = journey
     made.version = version
     made.seq = seq
     made.stage = stage
     made.since = since
     made.base = base
-    made.packed_base = packed_base
     made.track = track
     made.history = history
     made.ahead = ahead
@@ -180,10 +180,11 @@ class Strand:
     """
 
     __slots__ = (
-        "claimed", "company", "count", "first", "floor", "identity", "late", "newest", "oldest", "packed", "recent",
-        "touches", "truncated", "unclassified",
+        "claimed", "company", "count", "first", "floor", "frame", "identity", "late", "newest", "oldest", "packed",
+        "recent", "touches", "truncated", "unclassified",
     )  # fmt: skip
 
+    frame: Frame
     identity: str
     first: int
     newest: int
@@ -201,6 +202,7 @@ class Strand:
 
 
 def strand_of(
+    frame: Frame,
     identity: str,
     first: int,
     newest: int,
@@ -216,6 +218,7 @@ def strand_of(
     claimed: tuple[str, ...],
 ) -> Strand:
     made = Strand.__new__(Strand)
+    made.frame = frame
     made.identity = identity
     made.first = first
     made.newest = newest
@@ -237,13 +240,14 @@ class Profile:
     """The fold over an owner's strands. `epoch`: append time of the record that created it, ms.
 
     `indexed`: the score under which the lane's index of timers holds the profile. `parked`: why its timers are not
-    looked at; empty if they are. `to`: the owner, if this identity points to another.
+    looked at; empty if they are. `to`: the owner, if this identity points to another. `frame`: how it is encoded.
     """
 
-    __slots__ = ("epoch", "indexed", "key", "parked", "positions", "strands", "to")
+    __slots__ = ("epoch", "frame", "indexed", "key", "parked", "positions", "strands", "to")
 
     key: str
     epoch: int
+    frame: Frame
     strands: tuple[Strand, ...]
     positions: tuple[Position, ...]
     indexed: int | None
@@ -253,7 +257,7 @@ class Profile:
 
 def profile_of(
     key: str,
-    epoch: int,
+    frame: Frame,
     strands: tuple[Strand, ...],
     positions: tuple[Position, ...],
     indexed: int | None,
@@ -262,7 +266,8 @@ def profile_of(
 ) -> Profile:
     made = Profile.__new__(Profile)
     made.key = key
-    made.epoch = epoch
+    made.epoch = frame.epoch
+    made.frame = frame
     made.strands = strands
     made.positions = positions
     made.indexed = indexed
@@ -272,14 +277,15 @@ def profile_of(
 
 
 NO_TOUCHES = (0, 0, 0, 0, 0)
-NO_TRAIL = b"\x90"
-"""An empty array."""
 
 
-def new_profile(key: str, epoch: int) -> Profile:
-    strand = strand_of(key, NEVER, NEVER, NO_TOUCHES, 0, 0, 0, 0, None, 0, FAR, b"", ())
-    return profile_of(key, epoch, (strand,), (), None, "", "")
+def new_profile(key: str, epoch: int, names: Names = NO_NAMES) -> Profile:
+    """A customer of whom nothing is known; `names` are those of the lane."""
+    frame = Frame(names, epoch)
+    strand = strand_of(frame, key, NEVER, NEVER, NO_TOUCHES, 0, 0, 0, 0, None, 0, FAR, b"", ())
+    return profile_of(key, frame, (strand,), (), None, "", "")
 
 
-def new_position(journey: str, version: int, track: Track) -> Position:
-    return position_of(journey, version, 0, START, NEVER, track, b"", track, (), 0, NO_TRAIL, (), None, None)
+def new_position(frame: Frame, journey: str, version: int, track: Track) -> Position:
+    """Where everybody begins; `frame` is that of the profile."""
+    return position_of(frame, journey, version, 0, START, NEVER, track, track, (), 0, b"", (), None, None)

@@ -2,13 +2,14 @@
 cimport cython
 
 from pipeline.domain.extremes cimport FAR
+from pipeline.domain.packing cimport Frame, Reader, Writer
 from pipeline.domain.profile cimport Event, Strand, before, event_of
 
 
 @cython.locals(event=Event)
 cpdef bint remembers(Strand strand, str identifier)
 
-@cython.locals(recent=list)
+@cython.locals(recent=list, packed=bytes, frame=Frame, reader=Reader, first=cython.Py_ssize_t, event=Event)
 cpdef list recent_of(Strand strand)
 
 cpdef object append(Strand strand, Event event)
@@ -25,11 +26,14 @@ cpdef object forget(Strand strand, int number)
 @cython.locals(recent=list)
 cpdef bytes packed_of(Strand strand)
 
-@cython.locals(packed=bytes)
-cpdef bytes pack_event(Event event)
+@cython.locals(packed=bytes, writer=Writer)
+cpdef bytes pack_event(Event event, Frame frame)
 
 @cython.locals(event=Event)
-cpdef Event unpack_event(bytes packed)
+cpdef Event unpack_event(bytes packed, Frame frame)
+
+@cython.locals(at=cython.longlong, appended=cython.longlong, partition=cython.int, offset=cython.longlong)
+cdef Event _read_event(Reader reader)
 
 @cython.locals(first=Event)
 cdef object _count(Strand strand, list recent)

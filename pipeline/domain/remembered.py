@@ -4,17 +4,9 @@ Most events find those before them long gone from the lateness, or only have to 
 the packed bytes is all, and no event is made of them.
 """
 
-from sys import intern
-
-import msgspec
-
 from pipeline.domain.extremes import FAR
+from pipeline.domain.packing import Frame, Reader, Writer
 from pipeline.domain.profile import Event, Strand, before, event_of
-
-_pack = msgspec.msgpack.Encoder().encode
-_read_event = msgspec.msgpack.Decoder(tuple[str, int, int, int, int, str, str, str]).decode
-_read_parts = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
-_ARRAY_16 = b"\xdc"
 
 
 def remembers(strand: Strand, identifier: str) -> bool:
@@ -31,15 +23,22 @@ def recent_of(strand: Strand) -> list[Event]:
     """The events themselves. From here on they stand in `strand.recent`."""
     recent = strand.recent
     if recent is None:
-        parts = _read_parts(_ARRAY_16 + strand.count.to_bytes(2, "big") + strand.packed)
-        recent = strand.recent = [unpack_event(bytes(part)) for part in parts]
+        packed, frame = strand.packed, strand.frame
+        reader = Reader(packed, frame)
+        recent = strand.recent = []
+        while not reader.ends():
+            first = reader.at
+            event = _read_event(reader)
+            event.packed = packed[first : reader.at]
+            recent.append(event)
+            reader.begin(frame)
     return recent
 
 
 def append(strand: Strand, event: Event) -> None:
     """Adds the newest."""
     if strand.recent is None:
-        strand.packed += pack_event(event)
+        strand.packed += pack_event(event, strand.frame)
     else:
         strand.recent.append(event)
     if strand.count == 0:
@@ -89,28 +88,42 @@ def packed_of(strand: Strand) -> bytes:
     """All of them, encoded one behind the other."""
     recent = strand.recent
     if recent is not None:
-        strand.packed = b"".join([pack_event(event) for event in recent])
+        strand.packed = b"".join([pack_event(event, strand.frame) for event in recent])
     return strand.packed
 
 
-def pack_event(event: Event) -> bytes:
+def pack_event(event: Event, frame: Frame) -> bytes:
     packed = event.packed
     if packed is None:
-        packed = event.packed = _pack(
-            (
-                event.id, event.at, event.appended, event.partition, event.offset, event.type, event.touch,
-                event.channel,
-            )
-        )  # fmt: skip
+        writer = Writer(frame)
+        writer.text(event.id)
+        writer.time(event.at)
+        writer.time(event.appended)
+        writer.number(event.partition)
+        writer.number(event.offset)
+        writer.name(event.type)
+        writer.name(event.touch)
+        writer.name(event.channel)
+        packed = event.packed = writer.written()
     return packed
 
 
-def unpack_event(packed: bytes) -> Event:
+def unpack_event(packed: bytes, frame: Frame) -> Event:
     """The event; msgspec.ValidationError if the bytes are none."""
-    identifier, at, appended, partition, offset, kind, touch, channel = _read_event(packed)
-    event = event_of(identifier, at, appended, partition, offset, intern(kind), intern(touch), intern(channel))
+    event = _read_event(Reader(packed, frame))
     event.packed = packed
     return event
+
+
+def _read_event(reader: Reader) -> Event:
+    identifier = reader.text()
+    at = reader.time()
+    appended = reader.time()
+    partition = reader.number()
+    offset = reader.number()
+    kind = reader.name()
+    touch = reader.name()
+    return event_of(identifier, at, appended, partition, offset, kind, touch, reader.name())
 
 
 def _count(strand: Strand, recent: list[Event]) -> None:

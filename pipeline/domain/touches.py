@@ -1,5 +1,7 @@
 """The touch table, compiled: which of the shared names an event gets."""
 
+from collections.abc import Iterator
+
 import msgspec
 
 from pipeline.domain.event import Invalid, RawEvent
@@ -24,6 +26,14 @@ class TouchTable:
         self._known: dict[tuple[str, str, str | None, str], str | tuple[TouchSpec, ...]] = {}
         self._types: dict[str, str] = {}
         self.company = frozenset({row.name for row in rows if row.actor == "company"} | {COMPANY_ACT})
+
+    @property
+    def names(self) -> Iterator[str]:
+        """All touches and the types of event that the rows name."""
+        yield from (UNCLASSIFIED, COMPANY_ACT)
+        for row in self._rows:
+            yield row.name
+            yield from sorted(row.types or ())
 
     def shared(self, kind: str) -> str:
         """The one copy of an event type that all remembered events share: most of memory is what customers hold."""

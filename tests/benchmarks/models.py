@@ -24,12 +24,15 @@ from pipeline.dev.stack import Stack
 from pipeline.dev.traffic import traffic
 from pipeline.domain.event import CHANNELS
 from pipeline.worker.wiring import compile_rules
-from tests.benchmarks.fold import BATCH, Fetch, InProcess, Read
+from tests.benchmarks.fold import Fetch, InProcess, Read
 from tests.benchmarks.lane_tables import Footprint, LaneTables
 from tests.benchmarks.results import Models, Stage
 
 EVENTS_A_CUSTOMER = 40
 """Some months of a life: many have bought by then, and fallen silent, and come back."""
+
+A_FETCH = 1_000
+"""Events in a fetch, and thus in a transaction: so few that a customer seldom comes with more than one visit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +74,11 @@ def measure(stack: Stack, events: int, rounds: int, directory: Path, say: Callab
 
 
 def fetched(events: int) -> Iterator[Fetch]:
-    """The traffic in transactions of a backlog's size, each with the watermark of its last punctuation."""
+    """The traffic in fetches, each with the watermark of its last punctuation."""
     sources = {channel: Source(f"raw.{channel}", "raw", channel) for channel in CHANNELS}
     deliveries = islice(traffic(SEED, BEGINNING, events // EVENTS_A_CUSTOMER), events)
     numbered = enumerate(deliveries)
-    while taken := list(islice(numbered, BATCH)):
+    while taken := list(islice(numbered, A_FETCH)):
         runs: list[tuple[Source, list[Read]]] = []
         for number, delivery in taken:
             source = sources[delivery.channel]

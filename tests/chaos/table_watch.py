@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from pipeline.application.lane_record import decode_lane
 from pipeline.domain.encoding import decode
+from pipeline.domain.packing import NO_NAMES, Names
 from tests.harness.reading import LANE
 
 _REMEMBERED = 16
@@ -94,8 +95,10 @@ class TableWatch:
             lane.highest = offset
             if position is None:
                 return
+            record = fields.get(LANE)
+            names = Names(decode_lane(record).names) if record else NO_NAMES
             for key, value in fields.items():
-                self._compare(number, lane, offset, key, value)
+                self._compare(number, lane, offset, key, value, names)
             self._settle(number, lane)
 
     def committed(self, number: int, offset: int, key: bytes, value: bytes | None) -> None:
@@ -107,14 +110,14 @@ class TableWatch:
             if key == LANE:
                 self._settle(number, lane)
 
-    def _compare(self, number: int, lane: _Lane, offset: int, key: bytes, value: bytes | None) -> None:
+    def _compare(self, number: int, lane: _Lane, offset: int, key: bytes, value: bytes | None, names: Names) -> None:
         floor = lane.floors.get(key)
         if value is None:
             if floor is not None:
                 self.back.append(f"lane {number}: {key.decode()} is gone at @pos {offset}")
             return
         lane.open.append((offset, key, _sum(value)))
-        levels = _lane_levels(value) if key == LANE else _profile_levels(value)
+        levels = _lane_levels(value) if key == LANE else _profile_levels(value, names)
         if floor is not None:
             fallen = {name: (was, levels.get(name)) for name, was in floor.items() if levels.get(name, -1) < was}
             if fallen:
@@ -136,9 +139,9 @@ def _sum(value: bytes | None) -> int | None:
     return None if value is None else zlib.crc32(value)
 
 
-def _profile_levels(value: bytes) -> dict[str, int]:
+def _profile_levels(value: bytes, names: Names) -> dict[str, int]:
     """What may only rise in a profile."""
-    found = decode(value)
+    found = decode(value, names)
     levels = {"epoch": found.epoch}
     for strand in found.strands:
         levels[f"acts of {strand.identity}"] = sum(strand.touches) + strand.company + strand.late + strand.unclassified

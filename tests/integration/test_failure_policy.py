@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
+from pipeline.application.lane_record import decode_lane
 from pipeline.dev.stack import Stack
 from pipeline.domain.encoding import decode
+from pipeline.domain.packing import Names
 from tests.harness.application import HOUR, JOURNEY, MINUTE, Application, ago, some_traffic
 from tests.harness.reading import Message, delete_before, last_lane_records, log_ends, read_tables, redis_client
 from tests.harness.sending import Sent, fencing_producer
@@ -195,7 +197,8 @@ def test_timers_that_raise_are_parked_until_the_code_is_mended(app: Application)
     home = app.sender.home("stuck")
     (parked,) = worker.logged("timers.parked", lane=home)
     assert "PlantedBug" in parked["why"]
-    stuck = decode(read_tables(app.settings)[home].fields[b"c:stuck"])
+    fields = read_tables(app.settings)[home].fields
+    stuck = decode(fields[b"c:stuck"], Names(decode_lane(fields[b"@lane"]).names))
     assert "PlantedBug: cannot let time pass" in stuck.parked
     assert worker.metric("journey_timers_parked_total") == 1
     assert worker.ready

@@ -10,7 +10,6 @@ from pipeline.domain import compile as compiling
 from pipeline.domain import fold as folding
 from pipeline.domain import track as tracking
 from pipeline.domain.compile import Journey
-from pipeline.domain.encoding import base_of
 from pipeline.domain.extremes import FAR, NEVER
 from pipeline.domain.fold import Fold
 from pipeline.domain.history import Entry
@@ -24,7 +23,8 @@ Value = TypeVar("Value", Track, Event)
 def changed(original: Value, **fields: Any) -> Value:
     """A copy with other values in some fields."""
     copied = copy(original)
-    copied.packed = None
+    if isinstance(copied, Event):
+        copied.packed = None
     for name, value in fields.items():
         setattr(copied, name, value)
     return copied
@@ -75,7 +75,7 @@ def around_step(
 def base_without_pending_timers(patch: pytest.MonkeyPatch) -> None:
     def spoil(_fold: Fold, profile: Profile) -> None:
         for position in profile.positions:
-            position.base = changed(base_of(position), pending=(), settle_at=FAR)
+            position.base = changed(position.base, pending=(), settle_at=FAR)
 
     after_event(patch, spoil)
 
@@ -84,7 +84,7 @@ def base_without_pending_timers(patch: pytest.MonkeyPatch) -> None:
 def base_with_the_timers_of_the_head(patch: pytest.MonkeyPatch) -> None:
     def spoil(fold: Fold, profile: Profile) -> None:
         for journey, position in zip(fold.journeys, profile.positions, strict=True):
-            position.base = with_pending(journey, base_of(position), position.track.pending)
+            position.base = with_pending(journey, position.base, position.track.pending)
 
     after_event(patch, spoil)
 
@@ -93,7 +93,7 @@ def base_with_the_timers_of_the_head(patch: pytest.MonkeyPatch) -> None:
 def base_without_the_times_that_counts_need(patch: pytest.MonkeyPatch) -> None:
     def spoil(_fold: Fold, profile: Profile) -> None:
         for position in profile.positions:
-            position.base = changed(base_of(position), windows=tuple(() for _ in base_of(position).windows))
+            position.base = changed(position.base, windows=tuple(() for _ in position.base.windows))
 
     after_event(patch, spoil)
 

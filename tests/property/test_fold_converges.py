@@ -3,16 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from hypothesis import given
 
-from pipeline.domain.encoding import encode
+from pipeline.domain.encoding import decode, encode, trail_of
 from pipeline.domain.profile import Profile
+from pipeline.domain.remembered import recent_of
 from tests.property.random_journeys import FOREVER, GRACE, TOUCHES, Dice, journey, life, thrown
 from tests.property.two_folds import Models, Sent, TwoFolds, read_models
-
-SEQ, FIRED, OCCURRENCES = 2, 10, 11
-"""Where an encoded position has them."""
 
 END = 400
 """A watermark that lies behind most of the events, in ms."""
@@ -20,11 +17,31 @@ END = 400
 
 def at_rest(profile: Profile) -> Any:
     """All of a profile but what counts emissions."""
-    plain = msgspec.msgpack.decode(encode(profile))
-    for position in plain[3]:
-        position[SEQ], position[OCCURRENCES] = 0, {}
-        position[FIRED] = sorted(firing[:3] for firing in position[FIRED])
-    return plain
+    again = decode(encode(profile), profile.frame.names)
+    strands = [
+        (values(strand), [values(event) for event in recent_of(strand)], strand.floor and values(strand.floor))
+        for strand in again.strands
+    ]
+    positions = [
+        (
+            (position.journey, position.version, position.stage, position.since, position.ahead, position.history),
+            values(position.track),
+            values(position.base),
+            trail_of(position),
+            sorted((firing.due, firing.rule, firing.since) for firing in position.fired),
+        )
+        for position in again.positions
+    ]
+    return again.key, again.epoch, again.indexed, again.parked, strands, positions
+
+
+PACKED = {"base", "floor", "frame", "packed", "recent"}
+"""What is not plain, and looked at by itself."""
+
+
+def values(thing: Any) -> dict[str, Any]:
+    """The fields of an event, a strand or a track."""
+    return {name: getattr(thing, name) for name in dir(type(thing)) if name[0] != "_" and name not in PACKED}
 
 
 def shuffled(sent: Sequence[Sent], lateness: int, dice: Dice) -> list[Sent]:

@@ -24,6 +24,7 @@ from pipeline.domain.extremes import NEVER
 from pipeline.domain.feed import Feed
 from pipeline.domain.fold import Fold
 from pipeline.domain.moments import format_moment, parse_moment
+from pipeline.domain.packing import Names
 from pipeline.domain.profile import Event, event_of, new_profile
 from pipeline.domain.touches import TouchTable
 
@@ -94,7 +95,9 @@ class TwoFolds:
     def __init__(self, models: Models, lateness: int, limit: int) -> None:
         self.models = models
         self.fold = Fold(models.compiled, models.table.company, lateness, limit)
-        self.profile = new_profile(f"c:{CUSTOMER}", EPOCH)
+        # Some names are of the list, some not: the rules may have changed since.
+        self.names = Names([name for journey in models.compiled for name in journey.names][::2])
+        self.profile = new_profile(f"c:{CUSTOMER}", EPOCH, self.names)
         self.fold.align(self.profile)
         self.admission = Admission(lateness, limit)
         self.first = models.plain
@@ -133,7 +136,7 @@ class TwoFolds:
 
     def reload(self) -> None:
         """The profile leaves the cache and comes back from the table."""
-        self.profile = decode_profile(encode_profile(self.profile))
+        self.profile = decode_profile(encode_profile(self.profile), self.names)
         self.fold.align(self.profile)
 
     def copy(self) -> "TwoFolds":

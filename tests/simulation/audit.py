@@ -16,6 +16,7 @@ from pipeline.application.ports import Record
 from pipeline.checker.net_history import Subscriber
 from pipeline.domain.encoding import decode
 from pipeline.domain.moments import parse_moment
+from pipeline.domain.packing import Names
 from pipeline.domain.remembered import recent_of
 from tests.fakes.kafka import FakeKafka, Log, Transaction
 from tests.fakes.pipeline import TOPICS
@@ -117,9 +118,10 @@ class Audit:
         own = self.models(lane).journeys.get("shop")
         switches = 0 if own is None else len(own.switches)
         self._show(lane, profiles)
+        names = Names(record.names)
         for each in profiles[:-1]:
             if each.key != MODELS:
-                self._profile(each, switches)
+                self._profile(each, switches, names)
         self._positions(lane, record, written)
         self._feeds(lane, written)
 
@@ -129,9 +131,9 @@ class Audit:
         position = f"{self._kafka.topics[TOPICS.profiles].id}:{profiles[-1].offset}".encode()
         shown.states[position] = {**shown.newest, POSITION: position}
 
-    def _profile(self, record: Record, switches: int) -> None:
+    def _profile(self, record: Record, switches: int, names: Names) -> None:
         """I1, I2: what a profile has folded stays folded."""
-        found = decode(record.value or b"")
+        found = decode(record.value or b"", names)
         events = {event.id: event.at for strand in found.strands for event in recent_of(strand)}
         before = self._remembered.get(found.key, {})
         if gone := before.keys() - events.keys():

@@ -21,7 +21,7 @@ KEY = b"c:anna"
 def profile(seq: int, epoch: int = 100, acts: int = 1) -> bytes:
     made = new_profile(KEY.decode(), epoch)
     made.strands[0].touches = (acts, 0, 0, 0, 0)
-    position = new_position("shop", 1, track_of("seen", NEVER, NEVER, (), (), (), ()))
+    position = new_position(made.frame, "shop", 1, track_of("seen", NEVER, NEVER, (), (), (), ()))
     position.seq = seq
     made.positions = (position,)
     return encode(made)

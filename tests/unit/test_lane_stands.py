@@ -11,6 +11,7 @@ from pipeline.adapters.kafka.sender import home_partition
 from pipeline.domain.encoding import decode
 from pipeline.domain.feed import Feed
 from pipeline.domain.fold import Fold, Outcome
+from pipeline.domain.packing import Names
 from pipeline.domain.profile import Event, Profile
 from tests.fakes.pipeline import HOUR, MINUTE, PARTITIONS, START, TOPICS, Workers, journey
 
@@ -122,7 +123,9 @@ async def test_timers_that_raise_are_parked_until_other_code_comes(workers: Work
     workers.clock.ms = START + 2 * HOUR
     await workers.tick()
     assert [signal["customer_id"] for signal in workers.feed(TOPICS.signals)] == ["anna"]
-    parked = decode(workers.redis.tables[f"journey:{{{HOME}}}"].fields[f"c:{tic}".encode()])
+    parked = decode(
+        workers.redis.tables[f"journey:{{{HOME}}}"].fields[f"c:{tic}".encode()], Names(workers.record(HOME).names)
+    )
     assert "cannot let time pass" in parked.parked
     assert (workers.record(HOME).parked, reason(workers)) == (1, "")
     workers.send(tic, "page_viewed", START + 2 * HOUR)

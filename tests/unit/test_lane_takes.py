@@ -443,7 +443,7 @@ async def test_profiles_of_another_format_are_refused(workers: Workers, monkeypa
     await workers.settle()
     await workers.kill()
     workers.start(journey())
-    monkeypatch.setattr("pipeline.application.lane.PROFILES", 4)
+    monkeypatch.setattr("pipeline.application.taking.PROFILES", 4)
     workers.run(2)
     found = await end_of(workers, HOME)
     assert isinstance(found, Refused)

@@ -57,7 +57,7 @@ def test_an_event_from_another_partition_takes_its_place() -> None:
     replay.take(STORE, 1, [record(2, "one", "order_placed", START + MINUTE, START + 3 * HOUR)])
     replay.pass_time(START + 3 * HOUR)
     assert replay.told.signals == {("cart_left", "fired"): 1, ("cart_left", "retracted"): 1}
-    assert decode(replay.profiles["c:one"]).strands[0].newest == START + MINUTE
+    assert decode(replay.profiles["c:one"], replay.names).strands[0].newest == START + MINUTE
 
 
 def test_what_is_no_event_is_counted_and_left_out() -> None:

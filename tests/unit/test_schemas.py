@@ -177,7 +177,7 @@ def test_customers_are_written_by_their_schema() -> None:
     strand.first = strand.newest = 1_738_315_800_000
     nowhere = track_of("", -1, 0, (), (), (), ())
     for journey, seq, stage, since in (("five-stage", 2, "purchase", 1_738_315_800_000), ("buying", 0, "", -1)):
-        position = new_position(journey, 3, nowhere)
+        position = new_position(profile.frame, journey, 3, nowhere)
         position.seq, position.stage, position.since = seq, stage, since
         profile.positions = (*profile.positions, position)
     assert_written(customer_record(profile, NOW), "customer")

@@ -23,6 +23,7 @@ from pipeline.domain.compile import compile_journey
 from pipeline.domain.encoding import decode
 from pipeline.domain.feed import Feed
 from pipeline.domain.fold import Fold, Outcome
+from pipeline.domain.packing import NO_NAMES
 from pipeline.domain.profile import Event, Profile
 from pipeline.domain.touches import TouchTable
 from tests.fakes.pipeline import DAY, MINUTE, START, TOUCHES, journey
@@ -178,7 +179,7 @@ def test_timers_that_raise_are_named_and_parked_by_this_code() -> None:
     lane.stitch.park("c:tic", lane.profiles(["c:tic"]), str(raised.value), effects)
     assert (effects.parked, effects.feed.due) == (["c:tic"], {"c:tic": None})
     lane.store(effects)
-    assert decode(lane.stored["c:tic"]).parked == "1 KeyError: 'stage'"
+    assert decode(lane.stored["c:tic"], NO_NAMES).parked == "1 KeyError: 'stage'"
     assert lane.pass_time(["c:tic"], LATE).feed.signals == []
 
 
@@ -218,7 +219,7 @@ def test_everything_is_written_once_as_it_is_in_the_end() -> None:
     written = write_out(effects)
     stored = dict(written.profiles)
     assert list(stored) == [b"c:anna", b"c:ben"]
-    assert decode(stored[b"c:anna"]).positions[0].fired
+    assert decode(stored[b"c:anna"], NO_NAMES).positions[0].fired
     assert [json.loads(value or b"")["signal"] for _, value, _ in written.signals] == ["cart_left"]
     assert [key for key, _, _ in written.customers] == [b"ben", b"anna"]
     assert {key for key, _, _ in (*written.transitions, *written.signals)} == {b"anna", b"ben"}

@@ -3,13 +3,12 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-import msgspec
 import pytest
 
 from pipeline.application.lane_record import KEY, POSITION, decode_lane, encode_lane, first_lane_record
 from pipeline.application.ports import Doubt, Entry, OpenTransaction, TableDoubt, TableWrite
 from pipeline.application.taking import CHUNK, LOOK_BACK, Broken, Standing, stand
-from pipeline.domain.encoding import encode
+from pipeline.domain.encoding import encode, indexed_of
 from pipeline.domain.profile import new_profile
 from tests.fakes.kafka import FakeChangelog, FakeKafka, FakeWriter
 from tests.fakes.table import FakeRedis, FakeTable
@@ -80,7 +79,7 @@ class Place:
         assert standing.record == decode_lane(last.value or b"")
         assert standing.world == topic
         assert list(self.redis.tables) == ["journey:{0}"]
-        due = {key: msgspec.msgpack.decode(value)[4] for key, value in expected.items() if not key.startswith(b"@")}
+        due = {key: indexed_of(value) for key, value in expected.items() if not key.startswith(b"@")}
         assert self.index() == {key: at for key, at in due.items() if at is not None}
 
 

@@ -1,0 +1,164 @@
+"""Profiles as bytes: nothing is lost on the way, the checker reads the same, and what is no profile is refused."""
+
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+
+import msgspec
+import pytest
+
+from pipeline.adapters.journey_files import load_models
+from pipeline.application.intake import Batch, Intake, Limits, Source
+from pipeline.application.ports import Headers
+from pipeline.application.stitch import Effects, Stitch
+from pipeline.checker import plain_profile
+from pipeline.config import Settings
+from pipeline.dev.simulator import BEGINNING
+from pipeline.dev.traffic import traffic
+from pipeline.domain.compile import compile_journey
+from pipeline.domain.encoding import decode, encode, indexed_of, trail_of
+from pipeline.domain.extremes import FAR, NEVER
+from pipeline.domain.fold import Fold
+from pipeline.domain.packing import NO_NAMES, Frame, Names, Reader, Writer
+from pipeline.domain.profile import new_profile
+from pipeline.domain.remembered import recent_of
+from pipeline.domain.touches import TouchTable
+
+DAY = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A record as a fetch hands it out."""
+
+    offset: int
+    value: bytes | None
+    timestamp: int
+    key: bytes | None = None
+    headers: Headers = ()
+
+
+@cache
+def lived(*, named: bool = True) -> tuple[Names, dict[str, bytes]]:
+    """Simulated customers in all built-in journeys, in the middle of their lives."""
+    settings = Settings()
+    touches, specs = load_models(settings)
+    table = TouchTable(touches)
+    fold = Fold([compile_journey(spec, table.company) for spec in specs], table.company, settings.lateness, 64)
+    stitch = Stitch(fold, Intake(0, table, Limits(future_ms=None), lambda _: 0, True), "1")
+    stitch.names = Names(stitch.vocabulary() if named else ())
+    stored: dict[str, bytes] = {}
+    for number, sent in enumerate(islice(traffic(1, BEGINNING, 40), 1_500)):
+        batch, effects = Batch(), Effects("")
+        record = Read(number, sent.value, sent.at)
+        stitch.intake.take(Source(f"raw.{sent.channel}", "raw", sent.channel), [record], batch)
+        (arrival,) = batch.arrivals
+        for _ in stitch.fold([arrival], {arrival.key: stored.get(arrival.key)}, sent.complete, batch, effects):
+            pass
+        stored |= effects.profiles
+    return stitch.names, stored
+
+
+def test_what_is_decoded_is_encoded_alike() -> None:
+    names, stored = lived()
+    assert len(stored) > 30
+    for data in stored.values():
+        profile = decode(data, names)
+        assert encode(profile) == data
+        assert all(recent_of(strand) for strand in profile.strands)
+        assert encode(profile) == data
+        assert indexed_of(data) == profile.indexed
+
+
+def test_the_checker_reads_the_same() -> None:
+    names, stored = lived()
+    for data in stored.values():
+        ours, plain = decode(data, names), plain_profile.decode(data, names.names)
+        assert (plain.key, plain.epoch, plain.parked) == (ours.key, ours.epoch, ours.parked)
+        assert plain.indexed == plain_profile.indexed(data) == ours.indexed
+        (strand,), (own,) = plain.strands, ours.strands
+        assert (strand.first, strand.newest, strand.company, strand.late) == (
+            own.first, own.newest, own.company, own.late,
+        )  # fmt: skip
+        assert tuple(strand.touches) == own.touches
+        assert [(event.id, event.at) for event in strand.recent] == [(event.id, event.at) for event in recent_of(own)]
+        assert [(each.journey, each.version, each.seq, each.stage) for each in plain.positions] == [
+            (each.journey, each.version, each.seq, each.stage) for each in ours.positions
+        ]
+
+
+def test_a_longer_list_of_names_reads_the_same() -> None:
+    names, stored = lived()
+    more = names.with_more(["another", *names.names, "one more"])
+    assert more.names == [*names.names, "another", "one more"]
+    for data in stored.values():
+        assert encode(decode(data, more)) == data
+
+
+def test_names_that_the_list_lacks_stand_in_the_profile() -> None:
+    names, stored = lived()
+    _, nameless = lived(named=False)
+    for key, data in stored.items():
+        known, told = decode(data, names), decode(nameless[key], NO_NAMES)
+        assert [[event.touch for event in recent_of(strand)] for strand in known.strands] == [
+            [event.touch for event in recent_of(strand)] for strand in told.strands
+        ]
+        for one, other in zip(known.positions, told.positions, strict=True):
+            assert (one.stage, one.track.stage, one.base.stage) == (other.stage, other.track.stage, other.base.stage)
+            assert (one.history, trail_of(one), one.fired) == (other.history, trail_of(other), other.fired)
+            assert (one.track.pending, one.base.pending) == (other.track.pending, other.base.pending)
+            assert one.occurrences == other.occurrences
+
+
+def test_half_a_profile_is_refused() -> None:
+    names, stored = lived()
+    data = max(stored.values(), key=len)
+    for size in range(len(data)):
+        with pytest.raises(msgspec.ValidationError):
+            decode(data[:size], names)
+        with pytest.raises(plain_profile.Unreadable):
+            plain_profile.decode(data[:size], names.names)
+
+
+def test_a_profile_of_longer_names_is_refused() -> None:
+    _, stored = lived()
+    for data in stored.values():
+        with pytest.raises(msgspec.ValidationError, match="name"):
+            decode(data, NO_NAMES)
+        with pytest.raises(plain_profile.Unreadable, match="name"):
+            plain_profile.decode(data, [])
+
+
+def test_a_new_customer() -> None:
+    profile = decode(encode(new_profile("c:anna", 17)), NO_NAMES)
+    assert (profile.key, profile.epoch, profile.indexed, profile.positions) == ("c:anna", 17, None, ())
+    (strand,) = profile.strands
+    assert (strand.identity, strand.first, strand.newest, strand.oldest) == ("c:anna", NEVER, NEVER, FAR)
+
+
+@pytest.mark.parametrize("number", [0, 1, 127, 128, 16_383, 16_384, 1 << 40, (1 << 62) - 1])
+def test_numbers(number: int) -> None:
+    writer = Writer(Frame(NO_NAMES, 0))
+    writer.number(number)
+    reader = Reader(writer.written(), Frame(NO_NAMES, 0))
+    assert (reader.number(), reader.ends()) == (number, True)
+
+
+@pytest.mark.parametrize("epoch", [0, 17, 1_750_000_000_000])
+def test_times(epoch: int) -> None:
+    times = [NEVER, 0, 1, 1_750_000_000_000, NEVER, 1_750_000_000_000 - DAY, 221_845_392_000_000 + 400 * DAY]
+    writer = Writer(Frame(NO_NAMES, epoch))
+    for at in times:
+        writer.time(at)
+    reader = Reader(writer.written(), Frame(NO_NAMES, epoch))
+    assert [reader.time() for _ in times] == times
+    assert reader.ends()
+
+
+@pytest.mark.parametrize("text", ["", "ordered", "zażółć", "x" * 300])
+def test_names(text: str) -> None:
+    frame = Frame(Names(["", "ordered"]), 0)
+    writer = Writer(frame)
+    writer.name(text)
+    reader = Reader(writer.written(), frame)
+    assert (reader.name(), reader.ends()) == (text, True)
