@@ -2,19 +2,23 @@
 
 from hypothesis import given, note, settings
 
+from tests.property.conftest import EXAMPLES, times
 from tests.property.random_journeys import FOREVER, GRACE, TOUCHES, Dice, journey, life, thrown
 from tests.property.two_folds import Raw, Sent, TwoFolds, read_models
 
-PROFILE = settings.get_profile("property")
+LOOKS = EXAMPLES * max(times, 1) // 4
 """An example here is three versions that are compiled, each with the lives that lead through them."""
 
 
 def changed(dice: Dice, old: Raw, version: int) -> Raw:
-    """Another version: the same rules, some of them, or a journey of its own."""
-    new = dict(journey(dice, old["journey"]), version=version)
-    if dice.once_in(3):
-        return new
-    signals = {**(new["signals"] if dice.once_in(2) else {}), **old["signals"]}
+    """Another version: the same rules, with fewer or longer silences, or a journey of its own."""
+    if dice.once_in(2):
+        return {**journey(dice, old["journey"]), "version": version}
+    kept = {name: signal for name, signal in old["signals"].items() if not dice.once_in(4)}
+    signals = {
+        name: {**signal, "after": dice.duration(20)} if "after" in signal and dice.once_in(2) else signal
+        for name, signal in kept.items()
+    }
     return {**old, "version": version, "signals": signals}
 
 
@@ -28,7 +32,7 @@ def directions(dice: Dice, old: Raw, new: Raw) -> dict[str, str | None]:
     return found
 
 
-@settings(PROFILE, max_examples=PROFILE.max_examples // 4)
+@settings(max_examples=LOOKS)
 @given(thrown(220), thrown(40), thrown(500))
 def test_both_folds_agree_over_versions(journeys: bytes, switches: bytes, lives: bytes) -> None:
     """Stage, history, signals, and what is told of each switch; nothing of before it changes any more."""

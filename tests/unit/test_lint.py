@@ -166,6 +166,32 @@ def test_other_rules_need_another_version_than_an_older_file(folder: Path) -> No
     assert (none["level"], none["message"]) == ("warning", "not compared: git knows no such file in 'no-such-revision'")
 
 
+def test_a_stage_that_is_gone_needs_to_be_named(folder: Path) -> None:
+    Path("older").mkdir()
+    labels = "labels: {en: Q, tr: Q, pl: Q, fa: Q}"
+    enter = "enter: {after: 9d, since: last saw, from: awareness}"
+    more = f"  - {{id: quiet, {labels}, terminal: true, {enter}}}\n"
+    Path("older/shop.yaml").write_text(JOURNEY + more)
+    second = JOURNEY.replace("version: 1", "version: 2")
+
+    def said(carry: str) -> list[str]:
+        Path("shop.yaml").write_text(f"{second}\n{carry}")
+        return [one["message"] for one in found("shop.yaml", "--against", "older/shop.yaml")]
+
+    (gone,) = said("")
+    assert gone.startswith("the stage 'quiet' of version 1 is gone, and nothing says where its customers go")
+    assert said("carry_over: {from_version: 1, stages: {quiet: customer}}") == []
+    assert said("carry_over: {from_version: 1, stages: {quiet: re-fold}}") == []
+    (unknown,) = said("carry_over: {from_version: 1, stages: {quiet: nowhere}}")
+    assert unknown.startswith("unknown stage 'nowhere'")
+    (nobody,) = said("carry_over: {from_version: 1, stages: {quiet: re-fold, quite: re-fold}}")
+    assert nobody == "version 1 has no stage 'quite'"
+    (version,) = said("carry_over: {from_version: 2, stages: {quiet: re-fold}}")
+    assert version == "customers come from a version below 2"
+    (stays,) = said("carry_over: {from_version: 1, stages: {quiet: stay}}")
+    assert stays == "nobody can stay in 'quiet': it is no stage of this version"
+
+
 def test_for_github(folder: Path) -> None:
     Path("shop.yaml").write_text(JOURNEY.replace("when: saw", "when: sow"))
     assert lint(".", "--format", "github").stdout == (
