@@ -120,6 +120,17 @@ CASES = [
         {"JourneyRedisAway": (11.5, 24)},
     ),
     Case(
+        "Redis hangs: its lanes are seen at every take, and seldom in doubt",
+        {
+            state("0"): between(10, 20, gone, always(1)),
+            state("0", "taking", "replaying"): between(10, 20, always(1), gone),
+            of_lane("journey_lane_doubts_total", "0", reason="redis"): counting(10, 20, 0.03),
+            of_lane("journey_lane_progress_timestamp_seconds", "0"): standing(10, 20),
+        },
+        {10.5: set(), 13: {"JourneyRedisAway", "JourneyLaneStale"}, 44: set()},
+        {"JourneyRedisAway": (13, 26)},
+    ),
+    Case(
         "Redis comes and goes",
         {state("0", "waiting", "redis"): now_and_then(8, 28)},
         {8.5: set(), 10: {"JourneyRedisAway"}, 30: {"JourneyRedisAway"}, 33: set()},
@@ -158,7 +169,7 @@ CASES = [
     Case(
         "a lane doubts again and again",
         {of_lane("journey_lane_doubts_total", "0", reason="kafka"): counting(10, 15, 0.1)},
-        {10: set(), 14: {"JourneyLaneUnsteady"}, 25: {"JourneyLaneUnsteady"}, 45: set()},
+        {10: set(), 14: {"JourneyLaneUnsteady", "JourneyKafkaAway"}, 25: {"JourneyLaneUnsteady"}, 45: set()},
         {"JourneyLaneUnsteady": (14, 30)},
     ),
     Case(
