@@ -157,13 +157,13 @@ def _running(settings: Settings, seen: LanesSeen, name: str) -> tuple[int, str, 
         lane = standing[0]
         more = f" (and {len(standing) - 1} more)" if len(standing) > 1 else ""
         raise UserError(f"lane {lane.partition} does not move{more}: {lane.reason or lane.state}; nothing was done", 1)
-    marks = {lane.partition: lane.record.models.get(name) if lane.record else None for lane in seen.lanes}
-    without = [lane for lane, mark in marks.items() if mark is None]
-    if without:
-        raise UserError(f"lane {without[0]} has not run {name} yet: it has read nothing so far", 1)
-    found = {(mark.version, mark.fingerprint) for mark in marks.values() if mark is not None}
+    # A lane that has read nothing so far has no record; it says what it runs when it is asked to prepare.
+    marks = {lane.partition: mark for lane in seen.lanes if lane.record and (mark := lane.record.models.get(name))}
+    found = {(mark.version, mark.fingerprint) for mark in marks.values()}
+    if not found:
+        raise UserError(f"no lane has read anything so far: start with the new file of {name}", 1)
     if len(found) > 1:
-        versions = ", ".join(f"lane {lane}: {mark.version}" for lane, mark in marks.items() if mark is not None)
+        versions = ", ".join(f"lane {lane}: {mark.version}" for lane, mark in marks.items())
         raise UserError(f"the lanes run different versions of {name} ({versions}): start all workers with one file", 1)
     ((version, fingerprint),) = found
-    return version, fingerprint, lane_models(settings)[0]
+    return version, fingerprint, lane_models(settings)[min(marks)]
