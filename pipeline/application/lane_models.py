@@ -11,7 +11,7 @@ import msgspec
 KEY = b"@models"
 
 KEPT = 6
-"""How many switches of a journey are kept with the rules before them: `journey check` can judge as many."""
+"""How many switches of a journey are kept, with the rules before them: `journey check` can judge one less."""
 
 Kind = Literal["promote", "rollback"]
 
