@@ -27,6 +27,9 @@ Wait = Annotated[
 ]
 LOOK_S = 0.3
 
+SETTLE_S = 10.0
+"""Lanes that have just been shared out anew are waited for so long, before it is refused that one does not move."""
+
 
 def promote(
     model: Annotated[Path, typer.Argument(metavar="MODEL.yaml", help="The new version's file.")],
@@ -60,7 +63,11 @@ def _lead(settings: "Settings", wait: int, make: "Callable[[LanesSeen], Plan]") 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
     async def lead() -> None:
+        until = time.monotonic() + SETTLE_S
         seen = await look(settings, time.time_ns() // 1_000_000)
+        while not all(lane.moves for lane in seen.lanes) and time.monotonic() < until:
+            await asyncio.sleep(LOOK_S)
+            seen = await look(settings, time.time_ns() // 1_000_000)
         await _switch(settings, seen, make(seen), wait)
 
     asyncio.run(lead())
