@@ -528,8 +528,12 @@ class Lane:
             await self._sleep()
 
     async def _wait_for_skip(self, hold: Hold, topic: str, position: int) -> int:
-        """The position to go on at, once a person has given up what retention took."""
+        """The position to go on at, once a person has given up what retention took.
+
+        Others may have read it while this process stood still, so that only who is not fenced may ask.
+        """
         lane = self._partition
+        await hold.note(lambda _: None)
         commands = await self._look_at_commands(hold)
         while not self._stopping:
             await self._seek_again()
