@@ -9,7 +9,6 @@ import pytest
 
 from pipeline._compiled import compiled
 from pipeline.dev.stack import Stack
-from tests.harness.brokers import SHORT_SESSION
 
 _numbers = itertools.count(1)
 
@@ -27,7 +26,7 @@ def stack() -> Iterator[Stack]:
 @pytest.fixture
 def own_stack() -> Iterator[Stack]:
     """A stack of this test alone, which it may kill and pause."""
-    with Stack(props=SHORT_SESSION) as running:
+    with Stack() as running:
         yield running
 
 

@@ -22,7 +22,6 @@ from tests.chaos.table_watch import TableWatch
 from tests.chaos.traffic import JOURNEY, Traffic
 from tests.chaos.world import World
 from tests.harness.application import Application
-from tests.harness.brokers import SHORT_SESSION
 from tests.harness.waiting import until
 
 SETTINGS = {
@@ -80,9 +79,7 @@ class Chaos:
             reaper = Reaper()
             ending.callback(reaper.dismiss)
             # With `no` each write is with the kernel before its answer is: a killed server loses nothing by itself.
-            stack = ending.enter_context(
-                Stack(self.directory / "stack", props=SHORT_SESSION, redis_props={"appendfsync": "no"})
-            )
+            stack = ending.enter_context(Stack(self.directory / "stack", redis_props={"appendfsync": "no"}))
             app = ending.enter_context(Application(stack, self.directory, "chaos-", JOURNEY, **SETTINGS))
             environment = {"JOURNEY_BUG": plan.bug, "JOURNEY_PURE": "1"} if plan.bug else {}
             pool = Pool(app, reaper, environment, preloaded=plan.preloaded)

@@ -19,7 +19,6 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from pipeline.dev.stack import Stack, StackError, reset, running
 from pipeline.dev.stack_jars import cache
 from pipeline.dev.stack_net import free_port, kafka_ready, redis_ready
-from tests.harness.brokers import SHORT_SESSION
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 15.0) -> None:
@@ -110,7 +109,7 @@ async def test_an_asynchronous_stack_takes_its_directory_away(prefix: str) -> No
 
 
 def test_data_and_ports_survive_kills_and_a_restart(tmp_path: Path) -> None:
-    with Stack(tmp_path / "data", props=SHORT_SESSION) as stack:
+    with Stack(tmp_path / "data") as stack:
         ports = (stack.kafka_port, stack.redis_port)
         produce(stack.bootstrap, "kept", b"before the kill")
         with redis.Redis.from_url(stack.redis_url) as client:
