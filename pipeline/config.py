@@ -99,7 +99,7 @@ class Settings(Section):
     max_batch_events: int = _setting(16_000, "events", "most events in one transaction", ge=1)
     fetch_max_bytes: int = _setting(4 * 1024 * 1024, "bytes", "most that one fetch of a partition brings", ge=1)
     fetch_min_bytes: int = _setting(64 * 1024, "bytes", "the broker holds a fetch back until there is this much", ge=1)
-    fetch_max_wait_ms: int = _setting(30, "ms", "but no longer than this", ge=0)
+    fetch_max_wait_ms: int = _setting(40, "ms", "but no longer than this", ge=0)
     session_timeout_s: float = _setting(10.0, "s", "a worker that is silent for so long loses its lanes", gt=0)
     rebalance_timeout_s: float = _setting(12.0, "s", "how long a rebalance waits for a worker that hangs", gt=0)
     transaction_timeout_ms: int = _setting(

@@ -23,7 +23,7 @@ from pipeline.domain.profile import (
 )
 from pipeline.domain.remembered import pack_event, packed_of, unpack_event
 
-TRAIL = 3
+TRAIL = 2
 """How many entries of the history that can no longer change are kept for people."""
 
 _START = Frame(NO_NAMES, 0)
