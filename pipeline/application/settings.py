@@ -53,8 +53,8 @@ class LanePorts:
     """The outside of one lane.
 
     `cache_share`: how many profiles it may keep in memory. `queue_share`: how many records an input of it may have
-    queued before it pauses. `turn`: the lanes of a process fold by turns, since more batches in memory at once would
-    not be done any sooner.
+    queued before it pauses. `turn`: the lanes of a process fold large batches by turns, since more of them in memory at
+    once would not be done any sooner; a small one is folded at once.
     """
 
     inputs: Inputs
