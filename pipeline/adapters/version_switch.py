@@ -48,7 +48,11 @@ class RunningLanes:
         self._hindrances = {lane.partition: lane.reason for lane in seen.lanes if not lane.moves}
         self._topic = settings.topic("journey.commands")
         self._writer = TransactionalWriter(
-            connection(settings, "promote"), settings.promoting_id, settings.transaction_timeout_ms, now.now
+            connection(settings, "promote"),
+            settings.promoting_id,
+            settings.transaction_timeout_ms,
+            now.now,
+            partitions=[(self._topic, lane) for lane in range(settings.partitions)],
         )
 
     async def records(self) -> Mapping[int, LaneRecord | None]:

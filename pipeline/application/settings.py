@@ -22,6 +22,11 @@ class Topics:
     commands: str
     dead_letters: str
 
+    def written(self, lane: int, partitions: int) -> list[tuple[str, int]]:
+        """The partitions that the transactions of a lane write to."""
+        own = (self.transitions, self.signals, self.customers, self.profiles, self.dead_letters)
+        return [*((topic, lane) for topic in own), *((self.events, home) for home in range(partitions))]
+
 
 @dataclass(frozen=True, slots=True)
 class LaneSettings:

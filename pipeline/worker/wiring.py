@@ -167,6 +167,7 @@ async def wire(around: Surroundings) -> AsyncIterator[Wiring]:
                     settings.transactional_id(partition),
                     settings.transaction_timeout_ms,
                     clock.now,
+                    partitions=shared.topics.written(partition, settings.partitions),
                 )
 
             return make

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
+import structlog
 from aiokafka.errors import CoordinatorNotAvailableError, NotCoordinatorError
 from aiokafka.protocol.transaction import AddPartitionsToTxnRequest, EndTxnRequest, InitProducerIdRequest
 
-from pipeline.adapters.kafka import transactions
+from pipeline.adapters.kafka import hanging, transactions
 from pipeline.adapters.kafka.batches import BATCH_BYTES, Batch, Stamp, cut
 from pipeline.adapters.kafka.connection import Cluster, Connection, check, step, until_settled
 from pipeline.adapters.kafka.metadata import TopicPartition
@@ -23,6 +24,8 @@ from pipeline.application import failpoints
 from pipeline.application.failpoints import Failpoint
 from pipeline.application.ports import KafkaDoubt, Outgoing
 
+log = structlog.get_logger(__name__)
+
 COMMIT = True
 NOT_ATTEMPTED = 55
 
@@ -30,7 +33,8 @@ NOT_ATTEMPTED = 55
 class TransactionalWriter:
     """`ports.Writer`: one transaction a commit, one commit at a time; after a doubt only `start` makes it usable again.
 
-    `now` dates the records, in ms; topics with LogAppendTime put the broker's time in its place.
+    `now` dates the records, in ms; topics with LogAppendTime put the broker's time in its place. `partitions`: where a
+    former producer of this id may have left a transaction open that Kafka holds for ended.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class TransactionalWriter:
         transaction_timeout_ms: int,
         now: Callable[[], int],
         batch_bytes: int = BATCH_BYTES,
+        partitions: Sequence[TopicPartition] = (),
     ) -> None:
         self._cluster = Cluster(connection)
         self._limit = connection.step_timeout_s
@@ -47,10 +52,12 @@ class TransactionalWriter:
         self._transaction_timeout_ms = transaction_timeout_ms
         self._now = now
         self._batch_bytes = batch_bytes
+        self._partitions = partitions
         self._usable = False
         self._coordinator: int | None = None
         self._begins_by_producing = False
         self._producer, self.epoch = -1, -1
+        self._decision: hanging.Decision | None = None
         self._stamps: dict[TopicPartition, Stamp] = {}
 
     async def start(self) -> None:
@@ -59,6 +66,8 @@ class TransactionalWriter:
             await self._cluster.open()
             self._begins_by_producing = await transactions.begins_by_producing(self._cluster)
             self._producer, self.epoch = await until_settled(self._cluster, self._limit, self._take_over)
+            if self._begins_by_producing and self._partitions:
+                await self._mend()
         self._stamps.clear()
         self._usable = True
 
@@ -103,9 +112,30 @@ class TransactionalWriter:
 
     async def _take_over(self) -> tuple[int, int]:
         """Asks for the id: aborts what an earlier producer left open, and fences it."""
+        if self._begins_by_producing and self._partitions:
+            code, self._decision = hanging.decision_of(
+                await self._ask_coordinator(hanging.DescribeTransactions(self._id))
+            )
+            self._check(code, f"transactions of producer {self._id}")
         answer = await self._ask_coordinator(InitProducerIdRequest(self._id, self._transaction_timeout_ms))
         self._check(answer.error_code, f"start of producer {self._id}")
         return int(answer.producer_id), int(answer.producer_epoch)
+
+    async def _mend(self) -> None:
+        """Gives partitions without a marker the one that was decided; what was decided of others is for a person."""
+        decision = self._decision
+        left = await hanging.left_open(self._cluster, self._producer, self._partitions)
+        if not left:
+            return
+        if decision is None or not all(decision.is_of(epoch) for epoch in left.values()):
+            log.error("transaction.hangs", producer=self._id, partitions=_named(left), mend="docs/operate.md")
+            return
+        # In the older protocol a partition can be part of a transaction without a record.
+        await until_settled(self._cluster, self._limit, lambda: self._add(list(left)))
+        answer = await self._ask_coordinator(EndTxnRequest(self._id, self._producer, self.epoch, decision.commit))
+        self._check(answer.error_code, f"mending of producer {self._id}")
+        self._producer, self.epoch = await until_settled(self._cluster, self._limit, self._take_over)
+        log.warning("transaction.mended", producer=self._id, partitions=_named(left), committed=decision.commit)
 
     async def _add(self, partitions: list[TopicPartition]) -> None:
         """Begins the transaction on these partitions."""
@@ -140,3 +170,7 @@ class TransactionalWriter:
         except (CoordinatorNotAvailableError, NotCoordinatorError):
             self._coordinator = None
             raise
+
+
+def _named(partitions: Mapping[TopicPartition, int]) -> list[str]:
+    return sorted(f"{topic}-{partition}" for topic, partition in partitions)
