@@ -7,7 +7,7 @@ from pipeline.domain.event import CHANNELS
 KEY = b"@lane"
 POSITION = b"@pos"
 UNKNOWN_CHANNEL = "unknown"
-PROFILES = 3
+PROFILES = 4
 """The format of profiles that this program reads and writes (pipeline.domain.encoding)."""
 OUTCOMES = ("read", "folded", "duplicate", "routed", "late", "dead")
 

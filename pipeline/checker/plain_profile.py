@@ -123,6 +123,10 @@ def decode(data: bytes, names: Sequence[str]) -> StoredProfile:
     indexed, parked, _ = left.moment(), left.text(), left.text()
     strands = _each(left, lambda: _strand(left.inside(epoch), epoch))
     positions = _each(left, lambda: _position(left.inside(epoch)))
+    if left.number():
+        _each(left, lambda: (left.text(), left.text()))
+        _each(left, left.text)
+        _each(left, lambda: (left.text(), left.number()))
     if not left.over:
         raise Unreadable("something follows the profile")
     return StoredProfile(key, epoch, indexed, parked, strands, positions)

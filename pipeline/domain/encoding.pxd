@@ -3,7 +3,7 @@ cimport cython
 
 from pipeline.domain.extremes cimport FAR, NEVER
 from pipeline.domain.packing cimport Frame, Names, Reader, Writer, numbers_out, times_out
-from pipeline.domain.profile cimport Position, Profile, Strand, Track, position_of, profile_of, strand_of, track_of
+from pipeline.domain.profile cX
 from pipeline.domain.remembered cimport pack_event, packed_of, unpack_event
 
 
@@ -13,18 +13,29 @@ cpdef bytes encode(Profile profile)
 cpdef Profile decode(bytes data, Names names)
 @cython.locals(reader=Reader, indexed=cython.longlong)
 cpdef object indexed_of(bytes data)
+@cython.locals(writer=Writer, names=Names)
+cpdef bytes encode_strand(Strand strand)
+@cython.locals(reader=Reader, names=Names, strand=Strand)
+cpdef Strand decode_strand(bytes data, Frame frame)
 @cython.locals(writer=Writer, entries=list)
 cpdef object remember(Position position, object entry)
 @cython.locals(reader=Reader)
 cpdef list trail_of(Position position)
 
-@cython.locals(body=Writer)
+@cython.locals(body=Writer, base=Base)
 cdef object _write_strand(Writer writer, Strand strand, str key)
 @cython.locals(reader=Reader, first=cython.longlong, newest=cython.longlong, company=cython.longlong, late=cython.longlong,
                unclassified=cython.longlong, truncated=cython.longlong, count=cython.int, oldest=cython.longlong)
 cdef Strand _read_strand(Reader outer, str key, Frame frame)
+@cython.locals(version=cython.longlong)
+cdef Base _read_own_base(Reader reader)
+@cython.locals(base=Base, track=Track, names=list)
+cdef list _names_of(tuple bases)
+cdef object _write_links(Writer writer, Links links)
+@cython.locals(claims=dict, blocked=tuple, refused=dict)
+cdef Links _read_links(Reader reader)
 cdef object _write_position(Writer writer, Position position)
-@cython.locals(reader=Reader, version=cython.longlong, seq=cython.longlong, since=cython.longlong, ahead=cython.int,
+@cython.locals(reader=Reader, version=cython.longlong, seq=cython.longlong, since=cython.longlong, ahead_and_flag=cython.int,
                track=Track, base=Track, closed=cython.longlong)
 cdef Position _read_position(bytes data, Frame frame)
 @cython.locals(at=cython.longlong, since=cython.longlong)

@@ -2,7 +2,7 @@
 
 Names are numbers of the lane's list, which stands in its lane record; times are relative to the profile's epoch. What
 an event in order does not need stays packed within: the remembered events and the trail. Of a base only what differs
-from the newer track is written.
+from the newer track is written. A strand on its way to another profile brings its own list of names.
 """
 
 import msgspec
@@ -11,17 +11,21 @@ from pipeline.domain.extremes import FAR, NEVER
 from pipeline.domain.history import Entry, Firing
 from pipeline.domain.packing import NO_NAMES, Frame, Names, Reader, Writer, numbers_out, times_out
 from pipeline.domain.profile import (
+    Base,
+    Links,
     Pending,
     Position,
     Profile,
     Strand,
     Track,
+    base_of,
+    links_of,
     position_of,
     profile_of,
     strand_of,
     track_of,
 )
-from pipeline.domain.remembered import pack_event, packed_of, unpack_event
+from pipeline.domain.remembered import pack_event, packed_of, reframed, unpack_event, words_of
 
 TRAIL = 2
 """How many entries of the history that can no longer change are kept for people."""
@@ -46,6 +50,7 @@ def encode(profile: Profile) -> bytes:
         body = Writer(frame)
         _write_position(body, position)
         writer.blob(body.written())
+    _write_links(writer, profile.links)
     return writer.written()
 
 
@@ -60,7 +65,29 @@ def decode(data: bytes, names: Names) -> Profile:
     frame = Frame(names, epoch)
     strands = [_read_strand(reader, key, frame) for _ in range(reader.number())]
     positions = [_read_position(reader.blob(), frame) for _ in range(reader.number())]
-    return profile_of(key, frame, tuple(strands), tuple(positions), None if indexed < 0 else indexed, parked, to)
+    links = _read_links(reader)
+    return profile_of(key, frame, tuple(strands), tuple(positions), None if indexed < 0 else indexed, parked, to, links)
+
+
+def encode_strand(strand: Strand) -> bytes:
+    """A strand by itself: no list of names but its own is needed to read it."""
+    names = Names([*words_of(strand), *_names_of(strand.bases)])
+    writer = Writer(_START)
+    writer.number(len(names.names))
+    for name in names.names:
+        writer.text(name)
+    _write_strand(writer, reframed(strand, Frame(names, 0)), "")
+    return writer.written()
+
+
+def decode_strand(data: bytes, frame: Frame) -> Strand:
+    """The strand for a profile of that frame; msgspec.ValidationError if the bytes are none."""
+    reader = Reader(data, _START)
+    names = Names([reader.text() for _ in range(reader.number())])
+    strand = reframed(_read_strand(reader, "", Frame(names, 0)), frame)
+    if not reader.ends():
+        raise msgspec.ValidationError("something follows the strand")
+    return strand
 
 
 def indexed_of(data: bytes) -> int | None:
@@ -116,6 +143,11 @@ def _write_strand(writer: Writer, strand: Strand, key: str) -> None:
     body.number(len(strand.claimed))
     for identity in strand.claimed:
         body.text(identity)
+    body.number(len(strand.bases))
+    for base in strand.bases:
+        body.name(base.journey)
+        body.number(base.version)
+        _write_track(body, base.track)
     writer.blob(body.written())
 
 
@@ -134,13 +166,67 @@ def _read_strand(outer: Reader, key: str, frame: Frame) -> Strand:
     oldest = reader.time() if count else FAR
     packed = reader.blob()
     claimed = tuple([reader.text() for _ in range(reader.number())])
+    bases = tuple([_read_own_base(reader) for _ in range(reader.number())])
     return strand_of(
         frame, identity, first, newest, touches, company, late, unclassified, truncated,
-        unpack_event(floor, frame) if floor else None, count, oldest, packed, claimed,
+        unpack_event(floor, frame) if floor else None, count, oldest, packed, claimed, bases,
     )  # fmt: skip
 
 
+def _read_own_base(reader: Reader) -> Base:
+    journey = reader.name()
+    version = reader.number()
+    return base_of(journey, version, _read_track(reader))
+
+
+def _names_of(bases: tuple[Base, ...]) -> list[str]:
+    """All that are written as names."""
+    names: list[str] = []
+    for base in bases:
+        track: Track = base.track
+        names.append(base.journey)
+        names.append(track.stage)
+        for _, rule, _ in track.pending:
+            names.append(rule)
+    return names
+
+
+def _write_links(writer: Writer, links: Links | None) -> None:
+    """0 for none."""
+    if links is None:
+        writer.number(0)
+        return
+    writer.number(1)
+    writer.number(len(links.claims))
+    for customer, owner in links.claims.items():
+        writer.text(customer)
+        writer.text(owner)
+    writer.number(len(links.blocked))
+    for customer in links.blocked:
+        writer.text(customer)
+    writer.number(len(links.refused))
+    for reason, often in links.refused.items():
+        writer.text(reason)
+        writer.number(often)
+
+
+def _read_links(reader: Reader) -> Links | None:
+    if reader.number() == 0:
+        return None
+    claims: dict[str, str] = {}
+    for _ in range(reader.number()):
+        customer = reader.text()
+        claims[customer] = reader.text()
+    blocked = tuple([reader.text() for _ in range(reader.number())])
+    refused: dict[str, int] = {}
+    for _ in range(reader.number()):
+        reason = reader.text()
+        refused[reason] = reader.number()
+    return links_of(claims, blocked, refused)
+
+
 def _write_position(writer: Writer, position: Position) -> None:
+    """That it is unverified stands in the last bit of `ahead`."""
     writer.name(position.journey)
     writer.number(position.version)
     writer.number(position.seq)
@@ -149,7 +235,7 @@ def _write_position(writer: Writer, position: Position) -> None:
     _write_track(writer, position.track)
     _write_base(writer, position.base, position.track)
     writer.time(NEVER if position.closed is None else position.closed)
-    writer.number(position.ahead)
+    writer.number(2 * position.ahead + (1 if position.unverified else 0))
     history: tuple[Entry, ...] = position.history
     writer.number(len(history))
     for entry in history:
@@ -184,7 +270,7 @@ def _read_position(data: bytes, frame: Frame) -> Position:
     track = _read_track(reader)
     base = _read_base(reader, track)
     closed = reader.time()
-    ahead = reader.number()
+    ahead_and_flag = reader.number()
     history = tuple([_read_entry(reader) for _ in range(reader.number())])
     trail = reader.blob()
     fired = tuple([_read_firing(reader) for _ in range(reader.number())])
@@ -195,8 +281,8 @@ def _read_position(data: bytes, frame: Frame) -> Position:
             signal = reader.name()
             occurrences[signal] = reader.number()
     return position_of(
-        frame, journey, version, seq, stage, since, base, track, history, ahead, trail, fired, occurrences,
-        None if closed == NEVER else closed,
+        frame, journey, version, seq, stage, since, base, track, history, ahead_and_flag >> 1, trail, fired,
+        occurrences, None if closed == NEVER else closed, ahead_and_flag % 2 == 1,
     )  # fmt: skip
 
 

@@ -48,6 +48,14 @@ cdef class Position:
     cdef public tuple fired
     cdef public dict occurrences
     cdef public object closed
+    cdef public bint unverified
+
+
+@cython.final
+cdef class Base:
+    cdef public str journey
+    cdef public long long version
+    cdef public Track track
 
 
 @cython.final
@@ -66,7 +74,15 @@ cdef class Strand:
     cdef public long long oldest
     cdef public bytes packed
     cdef public tuple claimed
+    cdef public tuple bases
     cdef public list recent
+
+
+@cython.final
+cdef class Links:
+    cdef public dict claims
+    cdef public tuple blocked
+    cdef public dict refused
 
 
 @cython.final
@@ -79,10 +95,12 @@ cdef class Profile:
     cdef public object indexed
     cdef public str parked
     cdef public str to
+    cdef public Links links
 
 
 @cython.locals(frame=Frame)
 cpdef Profile new_profile(str key, long long epoch, Names names=*)
+cpdef Strand new_strand(Frame frame, str identity)
 cpdef Position new_position(Frame frame, str journey, long long version, Track track)
 
 @cython.locals(made=Event)
@@ -92,11 +110,17 @@ cpdef Event event_of(str identifier, long long at, long long appended, int parti
 cpdef Track track_of(str stage, long long since, long long settle_at, tuple pending, tuple last, tuple counts, tuple windows)
 
 @cython.locals(made=Position)
-cpdef Position position_of(Frame frame, str journey, long long version, long long seq, str stage, long long since, Track base, Track track, tuple history, int ahead, bytes trail, tuple fired, dict occurrences, object closed)
+cpdef Position position_of(Frame frame, str journey, long long version, long long seq, str stage, long long since, Track base, Track track, tuple history, int ahead, bytes trail, tuple fired, dict occurrences, object closed, bint unverified)
 
 @cython.locals(made=Strand)
-cpdef Strand strand_of(Frame frame, str identity, long long first, long long newest, tuple touches, long long company, long long late, long long unclassified, long long truncated, Event floor, int count, long long oldest, bytes packed, tuple claimed)
+cpdef Strand strand_of(Frame frame, str identity, long long first, long long newest, tuple touches, long long company, long long late, long long unclassified, long long truncated, Event floor, int count, long long oldest, bytes packed, tuple claimed, tuple bases)
+
+@cython.locals(made=Base)
+cpdef Base base_of(str journey, long long version, Track track)
+
+@cython.locals(made=Links)
+cpdef Links links_of(dict claims, tuple blocked, dict refused)
 
 @cython.locals(made=Profile)
-cpdef Profile profile_of(str key, Frame frame, tuple strands, tuple positions, object indexed, str parked, str to)
+cpdef Profile profile_of(str key, Frame frame, tuple strands, tuple positions, object indexed, str parked, str to, Links links)
 

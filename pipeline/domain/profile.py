@@ -114,12 +114,13 @@ class Position:
     `history`: the published entries that a late event may still change; the last `ahead` of them came by time.
     `trail`: the newest of the older ones, packed. `fired`: the published signals that may still be withdrawn.
     `occurrences`: how often each signal has fired, None for no signal yet. `closed`: the last moment (ms) that another
-    version has decided, None if that is long ago: events up to it move nothing here.
+    version has decided, None if that is long ago: events up to it move nothing here. `unverified`: what lies before the
+    remembered events was put together from what several strands left behind, and may have been otherwise.
     """
 
     __slots__ = (
         "ahead", "base", "closed", "fired", "frame", "history", "journey", "occurrences", "seq", "since", "stage",
-        "track", "trail", "version",
+        "track", "trail", "unverified", "version",
     )  # fmt: skip
 
     frame: Frame
@@ -136,6 +137,7 @@ class Position:
     fired: tuple[Firing, ...]
     occurrences: dict[str, int] | None
     closed: int | None
+    unverified: bool
 
 
 def position_of(
@@ -153,6 +155,7 @@ def position_of(
     fired: tuple[Firing, ...],
     occurrences: dict[str, int] | None,
     closed: int | None,
+    unverified: bool,
 ) -> Position:
     made = Position.__new__(Position)
     made.frame = frame
@@ -169,6 +172,25 @@ def position_of(
     made.fired = fired
     made.occurrences = occurrences
     made.closed = closed
+    made.unverified = unverified
+    return made
+
+
+class Base:
+    """What the events of one strand that are no longer remembered left behind in a journey; never changed."""
+
+    __slots__ = ("journey", "track", "version")
+
+    journey: str
+    version: int
+    track: Track
+
+
+def base_of(journey: str, version: int, track: Track) -> Base:
+    made = Base.__new__(Base)
+    made.journey = journey
+    made.version = version
+    made.track = track
     return made
 
 
@@ -177,11 +199,13 @@ class Strand:
 
     Its `count` remembered events stand in order in `recent`; None as long as `packed` says them, of which `oldest` is
     the event time of the first. `floor`: the last that the limit pushed out. `claimed`: the identities it named.
+    `bases`: what it alone left behind, of each journey in which it did; empty as long as it is the only strand of its
+    profile, whose positions say it then.
     """
 
     __slots__ = (
-        "claimed", "company", "count", "first", "floor", "frame", "identity", "late", "newest", "oldest", "packed",
-        "recent", "touches", "truncated", "unclassified",
+        "bases", "claimed", "company", "count", "first", "floor", "frame", "identity", "late", "newest", "oldest",
+        "packed", "recent", "touches", "truncated", "unclassified",
     )  # fmt: skip
 
     frame: Frame
@@ -198,6 +222,7 @@ class Strand:
     oldest: int
     packed: bytes
     claimed: tuple[str, ...]
+    bases: tuple[Base, ...]
     recent: list[Event] | None
 
 
@@ -216,6 +241,7 @@ def strand_of(
     oldest: int,
     packed: bytes,
     claimed: tuple[str, ...],
+    bases: tuple[Base, ...],
 ) -> Strand:
     made = Strand.__new__(Strand)
     made.frame = frame
@@ -232,7 +258,29 @@ def strand_of(
     made.oldest = oldest
     made.packed = packed
     made.claimed = claimed
+    made.bases = bases
     made.recent = None
+    return made
+
+
+class Links:
+    """Who says what of this identity. `claims`: a customer who names it, or whom it was merged into -> the owner that
+    this leads to, empty if that owner has refused. `blocked`: the customers whose claims do not count. `refused`: how
+    often something was, by reason.
+    """
+
+    __slots__ = ("blocked", "claims", "refused")
+
+    claims: dict[str, str]
+    blocked: tuple[str, ...]
+    refused: dict[str, int]
+
+
+def links_of(claims: dict[str, str], blocked: tuple[str, ...], refused: dict[str, int]) -> Links:
+    made = Links.__new__(Links)
+    made.claims = claims
+    made.blocked = blocked
+    made.refused = refused
     return made
 
 
@@ -240,10 +288,11 @@ class Profile:
     """The fold over an owner's strands. `epoch`: append time of the record that created it, ms.
 
     `indexed`: the score under which the lane's index of timers holds the profile. `parked`: why its timers are not
-    looked at; empty if they are. `to`: the owner, if this identity points to another. `frame`: how it is encoded.
+    looked at; empty if they are. `to`: the owner, if this identity points to another. `links`: None as long as nobody
+    has claimed it. `frame`: how it is encoded.
     """
 
-    __slots__ = ("epoch", "frame", "indexed", "key", "parked", "positions", "strands", "to")
+    __slots__ = ("epoch", "frame", "indexed", "key", "links", "parked", "positions", "strands", "to")
 
     key: str
     epoch: int
@@ -253,6 +302,7 @@ class Profile:
     indexed: int | None
     parked: str
     to: str
+    links: Links | None
 
 
 def profile_of(
@@ -263,6 +313,7 @@ def profile_of(
     indexed: int | None,
     parked: str,
     to: str,
+    links: Links | None,
 ) -> Profile:
     made = Profile.__new__(Profile)
     made.key = key
@@ -273,6 +324,7 @@ def profile_of(
     made.indexed = indexed
     made.parked = parked
     made.to = to
+    made.links = links
     return made
 
 
@@ -282,10 +334,14 @@ NO_TOUCHES = (0, 0, 0, 0, 0)
 def new_profile(key: str, epoch: int, names: Names = NO_NAMES) -> Profile:
     """A customer of whom nothing is known; `names` are those of the lane."""
     frame = Frame(names, epoch)
-    strand = strand_of(frame, key, NEVER, NEVER, NO_TOUCHES, 0, 0, 0, 0, None, 0, FAR, b"", ())
-    return profile_of(key, frame, (strand,), (), None, "", "")
+    return profile_of(key, frame, (new_strand(frame, key),), (), None, "", "", None)
+
+
+def new_strand(frame: Frame, identity: str) -> Strand:
+    """An identity that has done nothing; `frame` is that of the profile."""
+    return strand_of(frame, identity, NEVER, NEVER, NO_TOUCHES, 0, 0, 0, 0, None, 0, FAR, b"", (), ())
 
 
 def new_position(frame: Frame, journey: str, version: int, track: Track) -> Position:
     """Where everybody begins; `frame` is that of the profile."""
-    return position_of(frame, journey, version, 0, START, NEVER, track, track, (), 0, b"", (), None, None)
+    return position_of(frame, journey, version, 0, START, NEVER, track, track, (), 0, b"", (), None, None, False)

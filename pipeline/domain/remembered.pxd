@@ -3,7 +3,7 @@ cimport cython
 
 from pipeline.domain.extremes cimport FAR
 from pipeline.domain.packing cimport Frame, Reader, Writer
-from pipeline.domain.profile cimport Event, Strand, before, event_of
+from pipeline.domain.profile cimport Event, Strand, before, event_of, strand_of
 
 
 @cython.locals(event=Event)
@@ -31,6 +31,14 @@ cpdef bytes pack_event(Event event, Frame frame)
 
 @cython.locals(event=Event)
 cpdef Event unpack_event(bytes packed, Frame frame)
+
+@cython.locals(made=Strand, event=Event)
+cpdef Strand reframed(Strand strand, Frame frame)
+
+@cython.locals(words=list, events=list, event=Event)
+cpdef list words_of(Strand strand)
+
+cdef Event _copy(Event event)
 
 @cython.locals(at=cython.longlong, appended=cython.longlong, partition=cython.int, offset=cython.longlong)
 cdef Event _read_event(Reader reader)

@@ -6,7 +6,7 @@ the packed bytes is all, and no event is made of them.
 
 from pipeline.domain.extremes import FAR
 from pipeline.domain.packing import Frame, Reader, Writer
-from pipeline.domain.profile import Event, Strand, before, event_of
+from pipeline.domain.profile import Event, Strand, before, event_of, strand_of
 
 
 def remembers(strand: Strand, identifier: str) -> bool:
@@ -113,6 +113,33 @@ def unpack_event(packed: bytes, frame: Frame) -> Event:
     event = _read_event(Reader(packed, frame))
     event.packed = packed
     return event
+
+
+def reframed(strand: Strand, frame: Frame) -> Strand:
+    """The same strand to be written by another frame."""
+    made = strand_of(
+        frame, strand.identity, strand.first, strand.newest, strand.touches, strand.company, strand.late,
+        strand.unclassified, strand.truncated, None if strand.floor is None else _copy(strand.floor), strand.count,
+        strand.oldest, b"", strand.claimed, strand.bases,
+    )  # fmt: skip
+    made.recent = [_copy(event) for event in recent_of(strand)]
+    return made
+
+
+def words_of(strand: Strand) -> list[str]:
+    """All that its events are written with as names."""
+    words: list[str] = []
+    events = recent_of(strand) if strand.floor is None else [strand.floor, *recent_of(strand)]
+    for event in events:
+        words += [event.type, event.touch, event.channel]
+    return words
+
+
+def _copy(event: Event) -> Event:
+    """Without its encoding, which is of one frame."""
+    return event_of(
+        event.id, event.at, event.appended, event.partition, event.offset, event.type, event.touch, event.channel
+    )
 
 
 def _read_event(reader: Reader) -> Event:

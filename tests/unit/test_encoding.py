@@ -16,15 +16,17 @@ from pipeline.config import Settings
 from pipeline.dev.simulator import BEGINNING
 from pipeline.dev.traffic import traffic
 from pipeline.domain.compile import compile_journey
-from pipeline.domain.encoding import decode, encode, indexed_of, trail_of
+from pipeline.domain.encoding import decode, decode_strand, encode, encode_strand, indexed_of, trail_of
 from pipeline.domain.extremes import FAR, NEVER
 from pipeline.domain.fold import Fold
 from pipeline.domain.packing import NO_NAMES, Frame, Names, Reader, Writer
-from pipeline.domain.profile import new_profile
+from pipeline.domain.profile import Profile, Strand, Track, base_of, links_of, new_profile
 from pipeline.domain.remembered import recent_of
 from pipeline.domain.touches import TouchTable
 
 DAY = 86_400_000
+PACKED = {"bases", "floor", "frame", "packed", "recent"}
+"""What of a strand is not plain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,79 @@ def test_a_new_customer() -> None:
     assert (profile.key, profile.epoch, profile.indexed, profile.positions) == ("c:anna", 17, None, ())
     (strand,) = profile.strands
     assert (strand.identity, strand.first, strand.newest, strand.oldest) == ("c:anna", NEVER, NEVER, FAR)
+
+
+def linked(names: Names, data: bytes) -> Profile:
+    """Somebody of several strands, of whom a lot is said."""
+    profile, other = decode(data, names), decode(data, names)
+    for number, one in enumerate((profile, other)):
+        (strand,) = one.strands
+        strand.bases = tuple(base_of(each.journey, each.version, each.base) for each in one.positions[number:])
+        strand.claimed = ("anonymous:ab12", "email:5d41402abc4b2a76")
+        strand.floor = recent_of(strand)[0]
+        strand.identity = f"anonymous:{number}"
+    profile.strands = (*profile.strands, *other.strands)
+    profile.links = links_of({"c:anna": "c:ben", "c:zoe": ""}, ("c:carl",), {"too_many_claims": 300})
+    profile.to = "c:ben"
+    profile.positions[0].unverified = True
+    return profile
+
+
+def test_several_strands_and_links() -> None:
+    names, stored = lived()
+    for data in stored.values():
+        profile = linked(names, data)
+        written = encode(profile)
+        again = decode(written, names)
+        assert encode(again) == written
+        assert [plain(strand) for strand in again.strands] == [plain(strand) for strand in profile.strands]
+        assert again.to == "c:ben"
+        assert again.links is not None
+        assert again.links.claims == {"c:anna": "c:ben", "c:zoe": ""}
+        assert (again.links.blocked, again.links.refused) == (("c:carl",), {"too_many_claims": 300})
+        assert [each.unverified for each in again.positions] == [True, *[False] * (len(again.positions) - 1)]
+        assert [each.ahead for each in again.positions] == [each.ahead for each in decode(data, names).positions]
+        assert len(plain_profile.decode(written, names.names).strands) == 2
+
+
+def test_a_strand_on_its_way() -> None:
+    names, stored = lived()
+    for data in stored.values():
+        strand = linked(names, data).strands[0]
+        written = encode_strand(strand)
+        for frame in (Frame(NO_NAMES, 17), Frame(names, BEGINNING), Frame(Names([*names.names][::-1]), 1 << 41)):
+            there = decode_strand(written, frame)
+            assert plain(there) == plain(strand)
+            profile = new_profile("c:ben", frame.epoch, frame.names)
+            profile.strands = (there,)
+            (stored_there,) = decode(encode(profile), frame.names).strands
+            assert plain(stored_there) == plain(strand)
+            assert encode_strand(stored_there) == written
+
+
+def test_half_a_strand_is_refused() -> None:
+    names, stored = lived()
+    written = encode_strand(linked(names, max(stored.values(), key=len)).strands[0])
+    for size in range(len(written)):
+        with pytest.raises(msgspec.ValidationError):
+            decode_strand(written[:size], Frame(names, 0))
+    with pytest.raises(msgspec.ValidationError, match="follows"):
+        decode_strand(written + b"\0", Frame(names, 0))
+
+
+def plain(strand: Strand) -> list[object]:
+    """All that a strand says."""
+    fields = [name for name in dir(Strand) if name[0] != "_" and name not in PACKED]
+    events = recent_of(strand) if strand.floor is None else [strand.floor, *recent_of(strand)]
+    return [
+        *(getattr(strand, name) for name in fields),
+        *((e.id, e.at, e.appended, e.partition, e.offset, e.type, e.touch, e.channel) for e in events),
+        *((base.journey, base.version, values(base.track)) for base in strand.bases),
+    ]
+
+
+def values(track: Track) -> list[object]:
+    return [getattr(track, name) for name in dir(Track) if name[0] != "_"]
 
 
 @pytest.mark.parametrize("number", [0, 1, 127, 128, 16_383, 16_384, 1 << 40, (1 << 62) - 1])

@@ -443,11 +443,11 @@ async def test_profiles_of_another_format_are_refused(workers: Workers, monkeypa
     await workers.settle()
     await workers.kill()
     workers.start(journey())
-    monkeypatch.setattr("pipeline.application.taking.PROFILES", 4)
+    monkeypatch.setattr("pipeline.application.taking.PROFILES", 5)
     workers.run(2)
     found = await end_of(workers, HOME)
     assert isinstance(found, Refused)
-    assert "its profiles are of format 3, and 4 is what this one knows" in str(found)
+    assert "its profiles are of format 4, and 5 is what this one knows" in str(found)
 
 
 @pytest.mark.parametrize("left_out", [False, True])
