@@ -3,8 +3,8 @@ cimport cython
 
 from pipeline.domain.extremes cimport FAR, NEVER
 from pipeline.domain.packing cimport Frame, Names, Reader, Writer, numbers_out, times_out
-from pipeline.domain.profile cX
-from pipeline.domain.remembered cimport pack_event, packed_of, unpack_event
+from pipeline.domain.profile cimport Base, Links, Position, Profile, Strand, Track, base_of, links_of, position_of, profile_of, strand_of, track_of
+from pipeline.domain.remembered cimport pack_event, packed_of, reframed, unpack_event, words_of
 
 
 @cython.locals(writer=Writer, body=Writer, frame=Frame, strand=Strand, position=Position)
