@@ -1,7 +1,7 @@
 """The metrics of one worker for Prometheus."""
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import nan
 from typing import Final, Generic, TypeVar
 
@@ -14,18 +14,15 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
 
 from pipeline import __version__
 from pipeline.application.lane_record import LaneRecord
-from pipeline.application.metrics import BY_NAME, LANE, METRICS, NONE, OTHER, PREFIX, Kind, Label, Metric, samples
-
-Family = CounterMetricFamily | GaugeMetricFamily
+from pipeline.application.lane_samples import samples
+from pipeline.application.metrics import BY_NAME, LANE, METRICS, NONE, OTHER, PREFIX, Kind, Label, Metric
 
 STATE: Final = "lane_state"
-
+EOF: Final = b"# EOF\n"
 
 M = TypeVar("M", Counter, Gauge, Histogram)
 
@@ -40,7 +37,6 @@ class PrometheusMetrics:
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
         self._lanes = _Lanes()
-        registry.register(self._lanes)
         self._counters = _Series(
             {m.name: Counter(PREFIX + m.name, m.help, _label_names(m), registry=registry) for m in _made("counter")}
         )
@@ -79,15 +75,17 @@ class PrometheusMetrics:
             self._lanes.states[lane] = (state, reason)
 
     def forget(self, lane: int) -> None:
-        self._lanes.records.pop(lane, None)
-        self._lanes.states.pop(lane, None)
+        self._lanes.forget(lane)
         self._counters.forget(str(lane))
         self._gauges.forget(str(lane))
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """All series in the format that the Accept header prefers, and its content type."""
         encode, content_type = choose_encoder(accept)
-        return encode(self._registry), content_type
+        openmetrics = content_type.startswith("application/openmetrics-text")
+        lanes = self._lanes.text(openmetrics=openmetrics).encode()
+        rest: bytes = encode(self._registry)
+        return (rest.removesuffix(EOF) + lanes + EOF if openmetrics else rest + lanes), content_type
 
 
 def _made(kind: Kind) -> list[Metric]:
@@ -125,37 +123,54 @@ class _Series(Generic[M]):
                 self._metrics[name].remove(*_checked(BY_NAME[name].labels, labels))
 
 
-class _Lanes(Collector):
-    """What the lanes' records and states say at the moment of a scrape."""
+class _Lanes:
+    """What the lanes' records and states say at the moment of a scrape, as text.
+
+    They are nearly all series, and written here because what a series is called stays the same from scrape to scrape:
+    the library would sort, check and escape its labels each time, while a busy lane waits for the interpreter.
+    """
 
     def __init__(self) -> None:
         self.records: dict[int, LaneRecord] = {}
         self.states: dict[int, tuple[str, str]] = {}
+        self._heads: dict[int, dict[tuple[str, tuple[str, ...]], str]] = {}
 
-    def describe(self) -> Sequence[Family]:
-        """The families without samples, so that the registry knows their names."""
-        return list(self._families().values())
+    def forget(self, lane: int) -> None:
+        for known in (self.records, self.states, self._heads):
+            known.pop(lane, None)
 
-    def collect(self) -> Iterator[Family]:
-        families = self._families()
-        values: dict[tuple[str, tuple[str, ...]], float] = {}
+    def text(self, *, openmetrics: bool) -> str:
+        """All families, with the samples there are. OpenMetrics names a counter without its ending."""
+        families: dict[str, dict[str, float]] = {metric.name: {} for metric in METRICS if _of_lanes(metric)}
         for lane, record in self.records.copy().items():
+            heads = self._heads.setdefault(lane, {})
             for name, labels, value in samples(record):
-                series = name, (str(lane), *_checked(BY_NAME[name].labels[1:], labels))
-                values[series] = values.get(series, 0.0) + value  # what is unknown may meet in one
+                head = heads.get((name, labels))
+                if head is None:
+                    head = heads[name, labels] = _head(name, lane, labels)
+                family = families[name]
+                family[head] = family.get(head, 0.0) + value  # what is unknown may meet in one
         for lane, state in self.states.copy().items():
-            values[STATE, (str(lane), *_checked(BY_NAME[STATE].labels[1:], state))] = 1.0
-        for (name, labels), value in values.items():
-            families[name].add_metric(labels, value)
-        yield from families.values()
+            families[STATE][_head(STATE, lane, state)] = 1.0
+        lines: list[str] = []
+        for name, family in families.items():
+            metric, title = BY_NAME[name], PREFIX + (name.removesuffix("_total") if openmetrics else name)
+            lines += (f"# HELP {title} {metric.help}", f"# TYPE {title} {metric.kind}")
+            lines += [f"{head} {float(value)!r}" for head, value in family.items()]
+        return "\n".join(lines) + "\n"
 
-    def _families(self) -> dict[str, Family]:
-        return {metric.name: _family(metric) for metric in METRICS if _of_lanes(metric)}
+
+def _head(name: str, lane: int, labels: Sequence[str]) -> str:
+    """A series as it stands before its value."""
+    metric = BY_NAME[name]
+    values = (str(lane), *_checked(metric.labels[1:], labels))
+    named = zip(_label_names(metric), map(_escaped, values), strict=True)
+    written = ",".join(f'{label}="{value}"' for label, value in named)
+    return f"{PREFIX}{name}{{{written}}}"
 
 
-def _family(metric: Metric) -> Family:
-    kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
-    return kind(PREFIX + metric.name, metric.help, labels=_label_names(metric))
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
 def _label_names(metric: Metric) -> list[str]:

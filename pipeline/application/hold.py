@@ -13,6 +13,7 @@ from pipeline.application import failpoints, lane_record
 from pipeline.application.breaker import BreakerGauge
 from pipeline.application.failpoints import Failpoint
 from pipeline.application.intake import Arrival, Batch, Source
+from pipeline.application.lane_metrics import begin_stage_changes, count_stage_changes
 from pipeline.application.lane_models import KEY as MODELS
 from pipeline.application.lane_models import LaneModels, decode_models, encode_models
 from pipeline.application.lane_record import LaneRecord, copy_lane, encode_lane
@@ -92,6 +93,7 @@ class Hold:
         # What is new in the list is committed with the first profiles that are written by it.
         stitch.names = Names(self.record.names).with_more(stitch.vocabulary())
         self.record.names = stitch.names.names
+        begin_stage_changes(self._ports.metrics, [model.journey for model in rules.models.values()])
         self._cursor = 0
         # Parked timers are in no index, so that nobody looks at them; other code or rules look at them once more.
         self._returning = [key for key, code in self.record.parked_by.items() if code != stitch.code]
@@ -266,7 +268,12 @@ class Hold:
             Outgoing(topics.profiles, partition, changelog),
         ]
         began = clock.monotonic()
-        offsets = await self._writer.commit([out for out in outgoing if out.entries])
+        outcome = "doubtful"
+        try:
+            offsets = await self._writer.commit([out for out in outgoing if out.entries])
+            outcome = "committed"
+        finally:
+            self._ports.metrics.increment("lane_transactions_total", 1, str(partition), outcome)
         committed = clock.monotonic()
         position = place(self.world, offsets[topics.profiles, partition])
         fields: dict[bytes, bytes | None] = dict(written.profiles)
@@ -276,6 +283,7 @@ class Hold:
         metrics = self._ports.metrics
         metrics.observe("transaction_seconds", committed - began)
         metrics.observe("table_apply_seconds", clock.monotonic() - committed)
+        count_stage_changes(metrics, effects.feed.transitions)
         self.record, self.position = record, position
         self.models = models or self.models
         scores = [at for at in effects.feed.due.values() if at is not None]

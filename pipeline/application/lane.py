@@ -20,6 +20,7 @@ from pipeline.application.control import find_order
 from pipeline.application.failpoints import Failpoint
 from pipeline.application.hold import Hold, Tripped
 from pipeline.application.intake import Intake
+from pipeline.application.lane_metrics import ReplayMeter
 from pipeline.application.lane_models import KEY as MODELS
 from pipeline.application.lane_models import decode_models
 from pipeline.application.lane_record import Breaker, LaneRecord, ModelMark, Skip, first_lane_record
@@ -216,7 +217,6 @@ class Lane:
         hold = self._hold = await self._accept(standing)
         await failpoints.reached(Failpoint.TAKE_ACCEPTED)
         self._ports.metrics.increment("lane_takes_total", 1, str(self._partition))
-        self._ports.metrics.increment("lane_replayed_records_total", standing.replayed, str(self._partition))
         log.info(
             "lane.taken",
             lane=self._partition,
@@ -245,11 +245,16 @@ class Lane:
         await self._table.open()
         self._attempts += 1
         attempt = f"{settings.owner}.{self._attempts}"
-        standing = stand(ports.changelog, self._table, self._partition, attempt, settings.oldest_ms, ports.clock.now())
+        meter = ReplayMeter(self._partition, ports.metrics, ports.clock)
+        standing = stand(
+            ports.changelog, self._table, self._partition, attempt, settings.oldest_ms, ports.clock.now(), meter
+        )
         try:
-            return await asyncio.wait_for(standing, settings.take)
+            found = await asyncio.wait_for(standing, settings.take)
         except TimeoutError:
             raise KafkaDoubt(f"taking the lane took longer than {settings.take:.0f} s") from None
+        meter.done()
+        return found
 
     async def _accept(self, standing: Standing) -> Hold:
         """What was found, checked against what this process is to run."""
@@ -312,6 +317,8 @@ class Lane:
         level = log.info if self._stopping else log.warning
         level("lane.doubt", lane=self._partition, reason=doubt.reason, detail=str(doubt)[:300], wait=round(wait, 2))
         self._ports.metrics.increment("lane_doubts_total", 1, str(self._partition), doubt.reason)
+        if isinstance(doubt, TableDoubt):
+            self._ports.metrics.increment("table_failures_total", 1, doubt.failure)
         if isinstance(doubt, Fenced):
             self._count_fence(doubt)
         await self._pause_all()

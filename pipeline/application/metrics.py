@@ -3,11 +3,11 @@
 A metric is named here without the prefix that all share in Prometheus. docs/metrics.md is made of this list.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, get_args
 
 from pipeline.application.lane_record import UNKNOWN_CHANNEL, LaneRecord
+from pipeline.application.ports import Failure
 from pipeline.domain.event import CHANNELS, Reason
 
 PREFIX: Final = "journey_"
@@ -17,6 +17,9 @@ OTHER: Final = "other"
 
 NONE: Final = "none"
 """What stands for an empty label value, which Prometheus would take for no label."""
+
+BEGIN: Final = "start"
+"""What the stage labels say of customers who are in no stage yet."""
 
 Kind = Literal["counter", "gauge", "histogram"]
 Origin = Literal["record", "lane", "worker"]
@@ -157,6 +160,27 @@ METRICS: Final = (
         "lane_replayed_records_total", "counter", "lane", "Records of the changelog read to take the lane.", (LANE,)
     ),
     Metric(
+        "lane_replay_left_records",
+        "gauge",
+        "lane",
+        "Positions of the changelog still to be read before the lane is taken; 0 once it is.",
+        (LANE,),
+    ),
+    Metric(
+        "lane_replay_left_seconds",
+        "gauge",
+        "lane",
+        "How long that takes, at the pace that the replay had so far.",
+        (LANE,),
+    ),
+    Metric(
+        "lane_transactions_total",
+        "counter",
+        "lane",
+        "Transactions by how they ended. Taking the lane again aborts a doubtful one, unless only the answer was lost.",
+        (LANE, Label("outcome", ("committed", "doubtful"))),
+    ),
+    Metric(
         "transaction_seconds", "histogram", "worker", "One Kafka transaction, from begin to commit.", buckets=_STEP_S
     ),
     Metric("table_load_seconds", "histogram", "worker", "One read of a batch's profiles from Redis.", buckets=_STEP_S),
@@ -175,7 +199,15 @@ METRICS: Final = (
         "Bytes of events in one transaction.",
         buckets=tuple(1024.0 * 4**n for n in range(8)),
     ),
+    Metric(
+        "table_failures_total",
+        "counter",
+        "worker",
+        "How Redis failed a lane: away, too slow, its own refusal, or a table that is not where it was left.",
+        (Label("failure", get_args(Failure)),),
+    ),
     Metric("cache_profiles", "gauge", "worker", "Profiles in memory."),
+    Metric("cache_limit_profiles", "gauge", "worker", "How many it may be, over all lanes here; none is pinned."),
     Metric(
         "cache_lookups_total",
         "counter",
@@ -210,6 +242,24 @@ METRICS: Final = (
         buckets=(0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 30.0),
     ),
     Metric(
+        "gc_pause_seconds",
+        "histogram",
+        "worker",
+        "One collection of Python's garbage collector, during which nothing else runs.",
+        buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
+    ),
+    Metric(
+        "stage_changes_total",
+        "counter",
+        "worker",
+        "Transitions of every kind that this worker committed, by the stage left and the stage reached.",
+        (
+            JOURNEY,
+            Label("from", bound=f"the stages of the journey, or `{BEGIN}`"),
+            Label("to", bound=f"the stages of the journey, or `{BEGIN}`"),
+        ),
+    ),
+    Metric(
         "build_info",
         "gauge",
         "worker",
@@ -219,42 +269,6 @@ METRICS: Final = (
 )
 
 BY_NAME: Final = {metric.name: metric for metric in METRICS}
-
-Sample = tuple[str, tuple[str, ...], float]
-"""Name of a metric, values of its labels after `lane`, value."""
-
-
-def samples(record: LaneRecord) -> Iterator[Sample]:
-    """Everything of origin `record` that a lane record says."""
-    for channel, tally in record.totals.items():
-        yield "events_read_total", (channel,), tally.read
-        for outcome in OUTCOME.values:
-            yield "events_total", (channel, outcome), getattr(tally, outcome)
-    yield "commands_read_total", (), record.commands.read
-    yield "commands_total", ("obeyed",), record.commands.obeyed
-    yield "commands_total", ("dead",), record.commands.dead
-    for journey, kinds in record.transitions.items():
-        yield from (("transitions_total", (journey, kind), count) for kind, count in kinds.items())
-    for journey, names in record.signals.items():
-        for name, count in names.items():
-            signal, _, kind = name.rpartition(":")
-            yield "signals_total", (journey, signal, kind), count
-    dead: dict[str, int] = dict.fromkeys(get_args(Reason), 0)  # a rate needs the zero that it began with
-    yield from (("dead_letters_total", (reason,), count) for reason, count in (dead | record.dead).items())
-    for journey, stages in record.stages.items():
-        yield from (("customers", (journey, stage), count) for stage, count in stages.items())
-    yield "truncated_total", (), record.truncated
-    yield "unclassified_events_total", (), record.unclassified
-    yield "old_events_total", (), record.old
-    yield "timers_parked_total", (), record.parked
-    for journey, mark in record.models.items():
-        yield "model_version", (journey,), mark.version
-        yield "carrying_over", (journey,), journey in record.carrying
-    yield "breaker_open", (), record.breaker is not None
-    skipped = dict.fromkeys(record.next, 0)
-    for skip in record.skipped:
-        skipped[skip.topic] = skipped.get(skip.topic, 0) + skip.end - skip.start
-    yield from (("skipped_records_total", (topic,), count) for topic, count in skipped.items())
 
 
 class Metrics(Protocol):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from pipeline.application.metrics import METRICS, NONE, OTHER, PREFIX, Label, Metric, Origin
+from pipeline.application.metrics_advice import ADVICE
 
 _SECTIONS: tuple[tuple[Origin, str, str], ...] = (
     (
@@ -25,10 +26,11 @@ _SECTIONS: tuple[tuple[Origin, str, str], ...] = (
 _HEAD = """# Metrics
 
 `/metrics` of a worker (`http_host`, `http_port`) serves these, in the text or OpenMetrics format, with `process_*` and
-`python_gc_*` beside them. Units are seconds and bytes. No label holds a customer, an event or anything else without a
+`python_gc_*` beside them. No label holds a customer, an event or anything else without a
 bound: values outside a closed list are shown as `{other}`, empty ones as `{none}`.
 
-This page is made from `pipeline/application/metrics.py`.
+This page is made from `pipeline/application/metrics.py` and `metrics_advice.py`. [Dashboards](operate.md#dashboards)
+show them, [alerts](../deploy/prometheus/README.md) watch them.
 """
 
 _TAIL = """
@@ -40,12 +42,16 @@ Every event that was read has one outcome, so this is empty, at any moment and o
 """
 
 
+_COLUMNS = "| metric | kind, unit | labels | meaning | when it moves |\n|---|---|---|---|---|\n"
+_RUNBOOKS = "../deploy/runbooks"
+
+
 def page() -> str:
     """The whole page as Markdown."""
     parts = [_HEAD.format(other=OTHER, none=NONE)]
     for origin, title, text in _SECTIONS:
         rows = "\n".join(_row(metric) for metric in METRICS if metric.origin == origin)
-        parts.append(f"\n## {title}\n\n{text}\n\n| metric | kind | labels | meaning |\n|---|---|---|---|\n{rows}\n")
+        parts.append(f"\n## {title}\n\n{text}\n\n{_COLUMNS}{rows}\n")
     parts.append(_TAIL.format(prefix=PREFIX))
     return "".join(parts)
 
@@ -53,7 +59,10 @@ def page() -> str:
 def _row(metric: Metric) -> str:
     labels = "<br>".join(_label(label) for label in metric.labels)
     bounds = f" Buckets: {', '.join(f'{bound:.10g}' for bound in metric.buckets)}." if metric.buckets else ""
-    return f"| `{PREFIX}{metric.name}` | {metric.kind} | {labels} | {metric.help}{bounds} |"
+    advice = ADVICE[metric.name]
+    books = "<br>".join(f"[{name}]({_RUNBOOKS}/{name}.md)" for name in advice.runbooks)
+    do = f"{advice.do}<br>{books}" if books else advice.do
+    return f"| `{PREFIX}{metric.name}` | {metric.kind}, {advice.unit} | {labels} | {metric.help}{bounds} | {do} |"
 
 
 def _label(label: Label) -> str:

@@ -6,7 +6,7 @@ in time by its adapter and raises one of the `Doubt`s below when the answer is l
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 Headers = Sequence[tuple[str, bytes | None]]
 """Names may come more than once, and values may be missing."""
@@ -40,6 +40,10 @@ class OpenTransaction(Doubt):
     reason = "replaying"
 
 
+Failure = Literal["away", "timeout", "oom", "readonly", "loading", "refused", "moved"]
+"""How Redis failed a lane. `refused`: any other error that it answers; `moved`: a table is not where it was left."""
+
+
 class TableDoubt(Doubt):
     """Redis is away, refused, lost the connection, or its `@pos` is not what the lane last wrote.
 
@@ -47,6 +51,10 @@ class TableDoubt(Doubt):
     """
 
     reason = "redis"
+
+    def __init__(self, detail: str = "", failure: Failure = "away") -> None:
+        super().__init__(detail)
+        self.failure = failure
 
 
 class Record(Protocol):

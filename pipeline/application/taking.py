@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.application import failpoints, lane_record
 from pipeline.application.failpoints import Failpoint
+from pipeline.application.lane_metrics import ReplayMeter
 from pipeline.application.lane_record import PROFILES, LaneRecord, decode_lane
 from pipeline.application.ports import Changelog, Doubt, LogBounds, Record, Refused, Table, TableWrite
 from pipeline.domain.encoding import indexed_of
@@ -54,7 +55,9 @@ def _offset(position: bytes | None, bounds: LogBounds) -> int | None:
     return int(offset)
 
 
-async def stand(changelog: Changelog, table: Table, partition: int, attempt: str, oldest: int, now: int) -> Standing:
+async def stand(
+    changelog: Changelog, table: Table, partition: int, attempt: str, oldest: int, now: int, meter: ReplayMeter
+) -> Standing:
     """Replays what the table lacks and brings it to the last lane record; the writer must hold the fence already.
 
     `oldest`: ms a table may be behind before deletions could be missed in a replay of its tail; `now` is wall-clock ms.
@@ -64,23 +67,31 @@ async def stand(changelog: Changelog, table: Table, partition: int, attempt: str
     await failpoints.reached(Failpoint.TAKE_BOUNDS)
     offset = _offset(seen, bounds)
     if seen is not None and offset is not None:
-        standing = await _roll_forward(changelog, table, partition, seen, offset, bounds, now - oldest)
+        standing = await _roll_forward(changelog, table, partition, seen, offset, bounds, now - oldest, meter)
         if standing is not None:
             return standing
-    return await _rebuild(changelog, table, partition, attempt, seen, bounds)
+    return await _rebuild(changelog, table, partition, attempt, seen, bounds, meter)
 
 
 async def _roll_forward(
-    changelog: Changelog, table: Table, partition: int, seen: bytes, offset: int, bounds: LogBounds, oldest: int
+    changelog: Changelog,
+    table: Table,
+    partition: int,
+    seen: bytes,
+    offset: int,
+    bounds: LogBounds,
+    oldest: int,
+    meter: ReplayMeter,
 ) -> Standing | None:
     """From the table's own position, inclusive; None if that record is gone or too old, so the whole must be read."""
     record: LaneRecord | None = None
-    position, replayed, newest, last = seen, 0, offset, offset
+    position, newest, last = seen, offset, offset
     fields: dict[bytes, bytes | None] = {}
+    meter.begin(offset, bounds.end)
     async for records in changelog.replay(partition, offset, bounds.end):
         await failpoints.reached(Failpoint.TAKE_REPLAY)
+        meter.read(records)
         for found in records:
-            replayed += 1
             newest = found.offset
             if record is None and (found.offset != offset or found.key != lane_record.KEY or found.timestamp < oldest):
                 return None
@@ -97,11 +108,17 @@ async def _roll_forward(
     _check_end(partition, newest, last)
     if position != seen:
         await table.apply(position, _write(fields))
-    return Standing(record, position, bounds.topic_id, replayed, f"rolled forward from {offset}")
+    return Standing(record, position, bounds.topic_id, meter.replayed, f"rolled forward from {offset}")
 
 
 async def _rebuild(
-    changelog: Changelog, table: Table, partition: int, attempt: str, seen: bytes | None, bounds: LogBounds
+    changelog: Changelog,
+    table: Table,
+    partition: int,
+    attempt: str,
+    seen: bytes | None,
+    bounds: LogBounds,
+    meter: ReplayMeter,
 ) -> Standing:
     """The whole log into keys of this attempt, which then take the table's place."""
     last = await _last_lane_record(changelog, partition, bounds)
@@ -112,10 +129,10 @@ async def _rebuild(
         return Standing(None, NOWHERE, bounds.topic_id, 0, "emptied: the changelog has nothing")
     record = _readable(partition, last)
     position = place(bounds.topic_id, last.offset)
-    whole = _Whole(changelog, partition, bounds, last.offset)
+    whole = _Whole(changelog, partition, bounds, last.offset, meter)
     await table.rebuild(attempt, seen, position, whole.content())
     why = "no table" if seen is None else "it was of another log, older than it, or behind what was deleted"
-    return Standing(record, position, bounds.topic_id, whole.replayed, f"rebuilt: {why}")
+    return Standing(record, position, bounds.topic_id, meter.replayed, f"rebuilt: {why}")
 
 
 async def _last_lane_record(changelog: Changelog, partition: int, bounds: LogBounds) -> Record | None:
@@ -138,18 +155,19 @@ async def _last_lane_record(changelog: Changelog, partition: int, bounds: LogBou
 class _Whole:
     """All committed records of a changelog partition as writes to a table; the last of a field wins."""
 
-    def __init__(self, changelog: Changelog, partition: int, bounds: LogBounds, last: int) -> None:
+    def __init__(self, changelog: Changelog, partition: int, bounds: LogBounds, last: int, meter: ReplayMeter) -> None:
         self._changelog = changelog
         self._partition = partition
         self._bounds = bounds
         self._last = last
-        self.replayed = 0
+        self._meter = meter
 
     async def content(self) -> AsyncIterator[TableWrite]:
         newest = -1
+        self._meter.begin(self._bounds.start, self._bounds.end)
         async for records in self._changelog.replay(self._partition, self._bounds.start, self._bounds.end):
             await failpoints.reached(Failpoint.TAKE_FILL)
-            self.replayed += len(records)
+            self._meter.read(records)
             if records:
                 newest = records[-1].offset
             yield _write({record.key or b"": record.value for record in records})

@@ -31,6 +31,7 @@ from pipeline.worker.brokers import wait_for_brokers
 from pipeline.worker.consumer_thread import BEAT_S
 from pipeline.worker.event_loop import measure_delays, new_event_loop
 from pipeline.worker.every import every
+from pipeline.worker.gc_pauses import measure_pauses
 from pipeline.worker.health import Health, patience
 from pipeline.worker.inputs import ConsumerInputs
 from pipeline.worker.lag import EVERY_S, Lag
@@ -160,6 +161,7 @@ async def _work(around: Surroundings, wiring: Wiring, datadir: str, asked_to_sto
         async with asyncio.TaskGroup() as group:
             group.create_task(every(EVERY_S, lag.look), name="lag")
             group.create_task(measure_delays(wiring.metrics), name="delays")
+            group.create_task(measure_pauses(wiring.metrics), name="pauses")
             for part in wiring.background:
                 group.create_task(_endless(part, lanes), name=getattr(part, "__name__", "background"))
 

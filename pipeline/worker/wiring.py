@@ -134,6 +134,7 @@ async def wire(around: Surroundings) -> AsyncIterator[Wiring]:
     rulebook = rulebook_of(settings)
     metrics = PrometheusMetrics()
     metrics.set("lanes", settings.partitions, settings.clock)
+    metrics.set("cache_limit_profiles", settings.cache_profiles)
     clock = SystemClock()
     owner = f"{socket.gethostname()}:{os.getpid()}"
     pages = HealthServer(settings.http_host, settings.http_port, around.health, metrics) if settings.http_port else None

@@ -306,16 +306,18 @@ class TestScan:
     async def test_a_table_that_has_lost_its_data_is_a_doubt(self, server: Server, table: Table) -> None:
         await fill(table, b"T:1", TableWrite({b"a": b"1"}, {}))
         await server.flush()
-        with pytest.raises(TableDoubt):
+        with pytest.raises(TableDoubt) as raised:
             await table.scan(0, 100)
+        assert raised.value.failure == "moved"
 
 
 class TestRefusal:
     async def test_says_the_word_of_the_server_and_writes_nothing(self, server: Server, table: Table) -> None:
         await fill(table, b"T:1", TableWrite({b"a": b"1"}, {b"a": 5}))
         async with server.out_of_memory():
-            with pytest.raises(TableDoubt, match="OOM command not allowed"):
+            with pytest.raises(TableDoubt, match="OOM command not allowed") as raised:
                 await table.apply(b"T:2", TableWrite({b"a": b"2"}, {b"a": 6}))
+        assert raised.value.failure == "oom"
         await table.open()
         assert await table.load([b"a"], b"T:1") == [b"1"]
         assert await table.earliest() == 5

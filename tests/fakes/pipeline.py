@@ -10,7 +10,7 @@ from pipeline.application.intake import Intake, Limits, Source
 from pipeline.application.keeper import Keeper
 from pipeline.application.lane import Lane
 from pipeline.application.lane_record import LaneRecord, decode_lane, first_lane_record
-from pipeline.application.metrics import NoMetrics
+from pipeline.application.metrics import Metrics, NoMetrics
 from pipeline.application.progress import Watermark
 from pipeline.application.rulebook import Rulebook
 from pipeline.application.settings import LanePorts, LaneSettings, Topics
@@ -89,7 +89,13 @@ class RealTime:
 class Workers:
     """One worker with all lanes. `settle` runs it until nothing moves any more."""
 
-    def __init__(self, spec: JourneySpec | None = None, fold: Callable[[Fold], Fold] = lambda fold: fold) -> None:
+    def __init__(
+        self,
+        spec: JourneySpec | None = None,
+        fold: Callable[[Fold], Fold] = lambda fold: fold,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self.metrics: Metrics = metrics or NoMetrics()
         self.clock = RealTime()
         self.kafka = FakeKafka(now=self.clock.now)
         self.redis = FakeRedis()
@@ -121,7 +127,7 @@ class Workers:
         self.lanes = {p: self._lane(p) for p in range(PARTITIONS)}
         self.inputs.lanes = dict(self.lanes)
         topics = [s.topic for s in SOURCES]
-        metrics = NoMetrics()
+        metrics = self.metrics
         self.keeper = Keeper(
             self.progress, self.watermark, self.clock, metrics, lambda: list(self.lanes.values()), topics, 1.0, False
         )
@@ -141,7 +147,7 @@ class Workers:
             inputs=self.inputs,
             changelog=FakeChangelog(self.kafka, TOPICS.profiles),
             clock=self.clock,
-            metrics=NoMetrics(),
+            metrics=self.metrics,
             new_writer=lambda: FakeWriter(self.kafka, f"journey-{partition}"),
             new_table=lambda: FakeTable(self.redis, "journey", partition),
             cache_share=lambda: 1000,

@@ -285,11 +285,11 @@ class FakeTable:
         with _lost_on_error(connection):
             await server.step(operation, "sent")
             if server.refusal:
-                raise TableDoubt(f"redis: {server.refusal}")
+                raise TableDoubt(f"redis: {server.refusal}", "oom" if server.refusal.startswith("OOM") else "refused")
             if fault == "late":
                 server.later(act)
             if fault in {"lost", "late"}:
-                raise TableDoubt(f"redis: no answer ({fault})")
+                raise TableDoubt(f"redis: no answer ({fault})", "timeout")
         answer = act()
         if fault == "forgotten":
             server.flush()
@@ -297,7 +297,7 @@ class FakeTable:
             server.later(again)
         with _lost_on_error(connection):
             if fault == "unanswered":
-                raise TableDoubt("redis: no answer (unanswered)")
+                raise TableDoubt("redis: no answer (unanswered)", "timeout")
             await server.step(operation, "answered")
         return answer
 
@@ -305,7 +305,7 @@ class FakeTable:
         """MULTI … EXEC: only if nothing that the connection watches was touched; it watches the table afterwards."""
         seen, connection.seen = connection.seen, {}
         if any(self._server.version(key) != version for key, version in seen.items()):
-            raise TableDoubt(f"redis: somebody else wrote {self._key}")
+            raise TableDoubt(f"redis: somebody else wrote {self._key}", "moved")
         act()
         self._server.touch(self._key)
         self._watch(connection)
@@ -326,12 +326,12 @@ class FakeTable:
 
     def _need_guard(self) -> None:
         if not self._guarded:
-            raise TableDoubt(f"redis: {self._key} is not watched; its position must be read first")
+            raise TableDoubt(f"redis: {self._key} is not watched; its position must be read first", "moved")
 
     def _expect(self, position: bytes | None, found: bytes | None) -> None:
         if (found or b"") != (position or b""):
             self._guarded = False
-            raise TableDoubt(f"redis: {self._key} is at {found!r}, not at {position!r}")
+            raise TableDoubt(f"redis: {self._key} is at {found!r}, not at {position!r}", "moved")
 
 
 @contextmanager

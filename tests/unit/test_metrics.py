@@ -19,7 +19,9 @@ from pipeline.application.lane_record import (
     Tally,
     first_lane_record,
 )
-from pipeline.application.metrics import BY_NAME, METRICS, OUTCOME, STATE, WAIT, Metric, Metrics, NoMetrics, samples
+from pipeline.application.lane_samples import samples
+from pipeline.application.metrics import BY_NAME, METRICS, OUTCOME, STATE, WAIT, Metric, Metrics, NoMetrics
+from pipeline.application.metrics_advice import ADVICE
 from pipeline.application.metrics_page import page
 from pipeline.application.ports import Doubt
 
@@ -101,6 +103,23 @@ class TestRules:
                 yield from kinds(below)
 
         assert {kind.reason for kind in kinds(Doubt)} <= set(WAIT.values)
+
+
+class TestAdvice:
+    def test_is_there_for_each_metric_and_no_other(self) -> None:
+        assert ADVICE.keys() == BY_NAME.keys()
+
+    @each_metric
+    def test_says_the_unit_and_what_to_do(self, metric: Metric) -> None:
+        advice = ADVICE[metric.name]
+        assert advice.do.endswith(".")
+        for unit, ending in {"seconds": "_seconds", "bytes": "_bytes", "profiles": "_profiles"}.items():
+            assert (advice.unit == unit) == (metric.name.endswith(ending) and "timestamp" not in metric.name)
+
+    @each_metric
+    def test_leads_to_runbooks_that_are_there(self, metric: Metric) -> None:
+        for name in ADVICE[metric.name].runbooks:
+            assert (ROOT / "deploy" / "runbooks" / f"{name}.md").is_file(), name
 
 
 class TestPage:

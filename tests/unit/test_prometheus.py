@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from pipeline.adapters.prometheus import PrometheusMetrics
 from pipeline.application.lane_record import Tally, first_lane_record
 from pipeline.application.metrics import METRICS, PREFIX, Metrics
+from tests.fakes.pipeline import START, Workers
 from tests.unit.test_metrics import full_record
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -176,3 +177,34 @@ class TestLanes:
         metrics.forget(3)
         metrics.increment("lane_takes_total", 1, "3")
         assert series(metrics)["lane_takes_total", (("lane", "3"),)] == 1
+
+
+class TestCustomers:
+    """However many there are, and whatever they are called, a scrape has as many series."""
+
+    async def test_add_no_series(self) -> None:
+        metrics = PrometheusMetrics()
+        workers = Workers(metrics=metrics)
+        workers.run()
+        counts: list[int] = []
+        for first in (0, 50, 2_000):
+            for number in range(first, 10 * first or 50):
+                workers.send(f"customer-{number}", ("page_viewed", "order_placed", "nonsense")[number % 3], START)
+                workers.append("raw.web", number % 2, f"no event {number}".encode())
+            await workers.settle()
+            counts.append(len(series(metrics)))
+        await workers.kill()
+        assert sum(series(metrics)[name] for name in series(metrics) if name[0] == "customers") > 10_000
+        assert counts[0] == counts[1] == counts[2]
+        assert b"customer-" not in metrics.exposition("")[0]
+
+    def test_a_million_records_leave_the_series_of_one(self, metrics: PrometheusMetrics) -> None:
+        record = full_record()
+        metrics.publish(3, record)
+        before = series(metrics).keys()
+        for number in range(1_000_000):
+            record.totals["web"].read = record.totals["web"].folded = number
+            record.owner = f"customer-{number}"
+            metrics.publish(3, record)
+        assert series(metrics).keys() == before
+        assert series(metrics)["events_read_total", (("channel", "web"), ("lane", "3"))] == 999_999

@@ -1,17 +1,21 @@
 """A table brought in step with its changelog, whatever it is found to be."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
+from pipeline.adapters.prometheus import PrometheusMetrics
+from pipeline.application.lane_metrics import ReplayMeter
 from pipeline.application.lane_record import KEY, POSITION, decode_lane, encode_lane, first_lane_record
-from pipeline.application.ports import Doubt, Entry, OpenTransaction, TableDoubt, TableWrite
+from pipeline.application.ports import Doubt, Entry, OpenTransaction, Record, TableDoubt, TableWrite
 from pipeline.application.taking import CHUNK, LOOK_BACK, Broken, Standing, stand
 from pipeline.domain.encoding import encode, indexed_of
 from pipeline.domain.profile import new_profile
 from tests.fakes.kafka import FakeChangelog, FakeKafka, FakeWriter
+from tests.fakes.pipeline import RealTime
 from tests.fakes.table import FakeRedis, FakeTable
+from tests.unit.test_prometheus import series
 
 TOPIC = "journey.profiles"
 HOUR = 3_600_000
@@ -47,6 +51,8 @@ class Place:
         self.kafka.create_topic(TOPIC, max_message_bytes=8 << 20)
         self.changelog = FakeChangelog(self.kafka, TOPIC)
         self.table = FakeTable(self.redis, "journey", 0)
+        self.metrics = PrometheusMetrics()
+        self.clock = RealTime()
 
     def transact(self, *changes: tuple[str, bytes | None], committed: bool = True) -> None:
         self.transactions += 1
@@ -57,7 +63,8 @@ class Place:
 
     async def stand(self, attempt: str = "a.1", **how: int) -> Standing:
         await self.table.open()
-        return await stand(self.changelog, self.table, 0, attempt, how.get("oldest", OLDEST), self.now)
+        self.meter = ReplayMeter(0, self.metrics, self.clock)
+        return await stand(self.changelog, self.table, 0, attempt, how.get("oldest", OLDEST), self.now, self.meter)
 
     def stored(self) -> dict[bytes, bytes]:
         found = self.redis.tables.get("journey:{0}")
@@ -363,7 +370,7 @@ async def test_whoever_wrote_meanwhile_is_not_overwritten(place: Place) -> None:
         async for records in replay(partition, start, end):
             if start == 0 and b"@pos" not in place.stored():
                 await other.open()
-                await stand(FakeChangelog(place.kafka, TOPIC), other, 0, "b.1", OLDEST, place.now)
+                await stand(FakeChangelog(place.kafka, TOPIC), other, 0, "b.1", OLDEST, place.now, place.meter)
             yield records
 
     place.changelog.replay = replay_slowly  # type: ignore[method-assign,assignment]
@@ -372,3 +379,34 @@ async def test_whoever_wrote_meanwhile_is_not_overwritten(place: Place) -> None:
     place.changelog.replay = replay  # type: ignore[method-assign]
     standing = await place.stand("a.2")
     place.assert_in_step(standing)
+
+
+async def test_a_rebuild_says_how_much_is_left_while_it_goes_on(place: Place) -> None:
+    for number in range(3):
+        place.transact((f"c:{number}", profile(f"c:{number}")))
+    end = place.kafka.log(TOPIC, 0).end
+    left: list[float] = []
+    replay = place.changelog.replay
+
+    async def replay_one_by_one(partition: int, start: int, end: int) -> AsyncIterator[Sequence[Record]]:
+        async for records in replay(partition, start, end):
+            for record in records:
+                place.clock.ms += 1000
+                yield [record]
+                seconds = shown(place.metrics, "lane_replay_left_seconds")
+                if seconds is not None:  # the last lane record is looked for before
+                    left.append(seconds)
+
+    place.changelog.replay = replay_one_by_one  # type: ignore[method-assign]
+    standing = await place.stand()
+    assert standing.replayed == 6 == shown(place.metrics, "lane_replayed_records_total")
+    assert shown(place.metrics, "lane_replay_left_records") == 1, "the last marker holds no record"
+    assert left[0] == end - 1, "a second a position, one of them read"
+    assert left == sorted(left, reverse=True)
+    place.meter.done()
+    assert shown(place.metrics, "lane_replay_left_records") == shown(place.metrics, "lane_replay_left_seconds") == 0
+
+
+def shown(metrics: PrometheusMetrics, name: str) -> float | None:
+    """The value of lane 0, if there is one."""
+    return series(metrics).get((name, (("lane", "0"),)))

@@ -6,7 +6,7 @@ over what a newer owner wrote. Here redis-py does the URL, TLS, AUTH and SELECT,
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import hiredis
 from redis.asyncio.connection import (
@@ -16,10 +16,13 @@ from redis.asyncio.connection import (
     UnixDomainSocketConnection,
     parse_url,
 )
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
-from pipeline.application.ports import TableDoubt
+from pipeline.application.ports import Failure, TableDoubt
 from pipeline.errors import UserError
+
+SPOKEN: Final[tuple[Failure, ...]] = ("oom", "readonly", "loading")
+"""Words that an answer of Redis begins with and that say what to do."""
 
 Command = tuple[bytes | str | int, ...]
 
@@ -100,7 +103,16 @@ def _doubt(error: BaseException) -> TableDoubt:
     """The error as a doubt, in the server's own words where it spoke (`OOM …`, `READONLY …`)."""
     word = getattr(error, "status_code", None)
     text = str(error) or type(error).__name__
-    return TableDoubt(f"redis: {word} {text}" if word and not text.startswith(word) else f"redis: {text}")
+    said = f"{word} {text}" if word and not text.startswith(word) else text
+    return TableDoubt(f"redis: {said}", failure_of(error, said))
+
+
+def failure_of(error: BaseException, said: str) -> Failure:
+    """What kind of failure an error is; `said`: its text, which begins with the server's own word if it spoke."""
+    for word in SPOKEN:
+        if said.startswith(word.upper()):
+            return word
+    return "refused" if isinstance(error, ResponseError | AuthenticationError) else "away"
 
 
 class OneLifeConnection:
@@ -144,7 +156,7 @@ class OneLifeConnection:
                 return await step
         except TimeoutError as error:
             self.close()
-            raise TableDoubt(f"redis: no answer within {self._step_timeout:g} s") from error
+            raise TableDoubt(f"redis: no answer within {self._step_timeout:g} s", "timeout") from error
         except (RedisError, OSError) as error:
             self.close()
             raise _doubt(error) from error

@@ -11,7 +11,7 @@ from contextlib import aclosing, suppress
 from redis.exceptions import RedisError
 
 from pipeline.adapters.redis.commands import FIELDS_A_COMMAND, POSITION, Keys, write_commands
-from pipeline.adapters.redis.connection import Command, OneLifeConnection
+from pipeline.adapters.redis.connection import Command, OneLifeConnection, failure_of
 from pipeline.application import failpoints
 from pipeline.application.failpoints import Failpoint
 from pipeline.application.ports import TableDoubt, TableWrite
@@ -162,7 +162,8 @@ class RedisTable:
         if (has_fields, has_due) != (fields, due):
             raise TableDoubt(
                 f"redis: lost data during the rebuild of the {self._label}: "
-                f"{has_fields} of {fields} fields and {has_due} of {due} timers are left"
+                f"{has_fields} of {fields} fields and {has_due} of {due} timers are left",
+                "moved",
             )
 
     async def _put_in_place(self, attempt: str, filled: Keys, position: bytes, fields: int, due: int) -> None:
@@ -185,10 +186,10 @@ class RedisTable:
             (b"MULTI",), *commands, (b"EXEC",), (b"WATCH", table), (b"HGET", table, POSITION)
         )
         if done is None:
-            raise TableDoubt(f"redis: somebody else wrote the {self._label}")
+            raise TableDoubt(f"redis: somebody else wrote the {self._label}", "moved")
         for reply in done:
             if isinstance(reply, RedisError):
-                raise TableDoubt(f"redis: {reply}")
+                raise TableDoubt(f"redis: {reply}", failure_of(reply, str(reply)))
         self._expect(position, found)
         self._guarded, self._position = True, position
 
@@ -219,12 +220,12 @@ class RedisTable:
 
     def _need_guard(self) -> None:
         if not self._guarded:
-            raise TableDoubt(f"redis: the {self._label} is not watched; its position must be read first")
+            raise TableDoubt(f"redis: the {self._label} is not watched; its position must be read first", "moved")
 
     def _expect(self, position: bytes | None, found: bytes | None) -> None:
         if (found or b"") != (position or b""):
             self._guarded = False
-            raise TableDoubt(f"redis: the {self._label} is at {_shown(found)}, not at {_shown(position)}")
+            raise TableDoubt(f"redis: the {self._label} is at {_shown(found)}, not at {_shown(position)}", "moved")
 
 
 async def _gathered(content: AsyncIterator[TableWrite], position: bytes) -> AsyncGenerator[TableWrite]:
