@@ -195,14 +195,17 @@ class Hold:
     ) -> None:
         stored = await self._load(batch.arrivals)
         await failpoints.reached(Failpoint.BATCH_LOADED)
-        for _ in self._stitch.fold(batch.arrivals, stored, watermark, batch, effects):
+        for _ in self._stitch.fold(batch.arrivals, stored, watermark, batch, effects, parked):
             await asyncio.sleep(0)
         due: dict[str, None] = {}
         if watermark is not None:
             due = {key: None for key, at in effects.feed.due.items() if at is not None and at <= watermark}
         if timers and watermark is not None:
-            found = await self._table.due(watermark, DUE_AT_ONCE)
-            due |= {field.decode(): None for field, _ in found}
+            scores = effects.feed.due
+            for field, at in await self._table.due(watermark, DUE_AT_ONCE):
+                now = scores.get(key := field.decode(), at)
+                if now is not None and now <= watermark:
+                    due[key] = None
             due |= dict.fromkeys(self._returning)
             effects.returned += self._returning
             stored |= await self._read([key for key in due if key not in stored])
@@ -215,7 +218,7 @@ class Hold:
         for key, why in parked.items():
             due.pop(key, None)
             self._stitch.park(key, stored, why, effects)
-        effects.due = len(due)
+        effects.due += len(due)
         if due and watermark is not None:
             for _ in self._stitch.let_time_pass(list(due), stored, watermark, effects):
                 await asyncio.sleep(0)

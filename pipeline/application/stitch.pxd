@@ -16,7 +16,8 @@ cdef class Stitch:
     cdef public Names names
 
     @cython.locals(profile=Profile, arrival=Arrival, touched=cython.bint, counts=dict)
-    cpdef object fold_customer(self, str key, list arrivals, bytes stored, object watermark, object batch, object effects)
+    cpdef object fold_customer(self, str key, list arrivals, bytes stored, object watermark, object batch, object effects,
+                                object parked)
 
     @cython.locals(profile=Profile)
     cdef Profile _open(self, str key, bytes data, long long epoch)

@@ -4,7 +4,7 @@ Arrivals and due timers in, everything to be written out. Synchronous and determ
 """
 
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.application.intake import Arrival, Batch, Intake
@@ -90,10 +90,13 @@ class Stitch:
         watermark: int | None,
         batch: Batch,
         effects: Effects,
+        parked: Container[str] | None = None,
     ) -> Iterator[None]:
         """Folds all arrivals, giving way after each slice; raises FoldRaised. `stored`: everybody's profile, encoded.
 
-        Customer by customer, each in the order of arrival.
+        Customer by customer, each in the order of arrival. With `parked`, what is due for them then fires at once, as
+        `let_time_pass` would have it but without making objects of the profile again; not for customers who are in it.
+        Raises TimerRaised in that case.
         """
         by_customer: dict[str, list[Arrival]] = {}
         for arrival in arrivals:
@@ -104,7 +107,7 @@ class Stitch:
                 theirs.append(arrival)
         folded = 0
         for key, theirs in by_customer.items():
-            self.fold_customer(key, theirs, stored[key], watermark, batch, effects)
+            self.fold_customer(key, theirs, stored[key], watermark, batch, effects, parked)
             folded += len(theirs)
             if folded >= SLICE:
                 folded = 0
@@ -118,8 +121,9 @@ class Stitch:
         watermark: int | None,
         batch: Batch,
         effects: Effects,
+        parked: Container[str] | None,
     ) -> None:
-        """Folds some events of one customer; raises FoldRaised."""
+        """Folds some events of one customer, and what is due then; raises FoldRaised or TimerRaised."""
         fold, feed, counts = self._fold, effects.feed, batch.counts
         profile = self._open(key, stored, arrivals[0].event.appended)
         if profile.parked:
@@ -141,9 +145,21 @@ class Stitch:
             else:
                 tally.duplicate += 1
         if touched:
+            if parked is not None and watermark is not None and key not in parked and not fold.carries:
+                self._settle(profile, watermark, effects)
             effects.profiles[key] = encode(profile)
             if len(feed.transitions) + len(feed.signals) > told:
                 effects.customers[key] = customer_record(profile, effects.published_at)
+
+    def _settle(self, profile: Profile, watermark: int, effects: Effects) -> None:
+        """Fires what is due; TimerRaised."""
+        if profile.indexed is None or profile.indexed > watermark:
+            return
+        effects.due += 1
+        try:
+            self._fold.time(profile, watermark, effects.feed)
+        except Exception as error:  # likewise: it costs one customer's timers
+            raise TimerRaised(profile.key, error) from error
 
     def let_time_pass(
         self, keys: Sequence[str], stored: Mapping[str, bytes | None], watermark: int, effects: Effects

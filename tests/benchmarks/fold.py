@@ -64,7 +64,7 @@ class InProcess:
                 stitch.intake.take(source, records, batch)
         theirs: dict[str, bytes | None] = {arrival.key: self.stored.get(arrival.key) for arrival in batch.arrivals}
         with self._stage("fold and encode"):
-            for _ in stitch.fold(batch.arrivals, theirs, watermark, batch, effects):
+            for _ in stitch.fold(batch.arrivals, theirs, watermark, batch, effects, ()):
                 pass
         if watermark is not None:
             scores: dict[str, int | None] = {**self.due, **effects.feed.due}

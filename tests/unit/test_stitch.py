@@ -1,7 +1,7 @@
 """A batch through the fold and through what holds a lane: totals, poison events, timers that raise, what is written."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -86,10 +86,10 @@ class Lane:
     def profiles(self, keys: Iterable[str]) -> dict[str, bytes | None]:
         return {key: self.stored.get(key) for key in keys}
 
-    def fold(self, batch: Batch, watermark: int | None = None) -> Effects:
+    def fold(self, batch: Batch, watermark: int | None = None, parked: Container[str] | None = None) -> Effects:
         effects = Effects(NOW)
         profiles = self.profiles(arrival.key for arrival in batch.arrivals)
-        for _ in self.stitch.fold(batch.arrivals, profiles, watermark, batch, effects):
+        for _ in self.stitch.fold(batch.arrivals, profiles, watermark, batch, effects, parked):
             pass
         return effects
 
@@ -155,6 +155,24 @@ def test_the_event_loop_gets_its_turns() -> None:
     assert sum(1 for _ in lane.stitch.let_time_pass(list(profiles), profiles, LATE, effects)) >= 1
 
 
+def with_a_cart(lane: Lane, customer: str) -> Batch:
+    """The lane knows the customer's cart of three days ago; the batch has a newer one, so that nothing is due any more
+    when the index says that they are to be looked at."""
+    lane.store(lane.fold(lane.take(("1", customer, "cart_updated", 0)), START))
+    return lane.take(("2", customer, "cart_updated", 60 * 71))
+
+
+def test_who_is_due_is_looked_at_with_their_events_as_they_would_be_after_them() -> None:
+    apart, at_once = Lane(stitch(fold=Fold)), Lane(stitch(fold=Fold))
+    one = apart.fold(with_a_cart(apart, "anna"), LATE)
+    other = at_once.fold(with_a_cart(at_once, "anna"), LATE, ())
+    assert other.profiles != one.profiles
+    for _ in apart.stitch.let_time_pass(["c:anna"], {}, LATE, one):
+        pass
+    assert (other.profiles, other.customers, other.feed) == (one.profiles, one.customers, one.feed)
+    assert (other.due, other.feed.due["c:anna"]) == (1, LATE + 5 * MINUTE)
+
+
 # ---- bugs
 
 
@@ -181,6 +199,16 @@ def test_timers_that_raise_are_named_and_parked_by_this_code() -> None:
     lane.store(effects)
     assert decode(lane.stored["c:tic"], NO_NAMES).parked == "1 KeyError: 'stage'"
     assert lane.pass_time(["c:tic"], LATE).feed.signals == []
+
+
+def test_timers_that_raise_with_the_events_are_named_and_left_alone_once_they_are_parked() -> None:
+    lane = Lane()
+    batch = with_a_cart(lane, "tic")
+    with pytest.raises(TimerRaised, match="KeyError: 'stage'") as raised:
+        lane.fold(batch, LATE, ())
+    assert raised.value.key == "c:tic"
+    effects = lane.fold(batch, LATE, {"c:tic"})
+    assert (list(effects.profiles), effects.due) == (["c:tic"], 0)
 
 
 def parked_lane() -> Lane:
