@@ -7,7 +7,7 @@ from pipeline.domain.profile cimport Base, Links, Position, Profile, Strand, Tra
 from pipeline.domain.remembered cimport pack_event, packed_of, reframed, unpack_event, words_of
 
 
-@cython.locals(writer=Writer, body=Writer, frame=Frame, strand=Strand, position=Position)
+@cython.locals(writer=Writer, first=cython.Py_ssize_t, frame=Frame, strand=Strand, position=Position)
 cpdef bytes encode(Profile profile)
 @cython.locals(reader=Reader, frame=Frame, indexed=cython.longlong, epoch=cython.longlong)
 cpdef Profile decode(bytes data, Names names)
@@ -22,7 +22,7 @@ cpdef object remember(Position position, object entry)
 @cython.locals(reader=Reader)
 cpdef list trail_of(Position position)
 
-@cython.locals(body=Writer, base=Base)
+@cython.locals(first=cython.Py_ssize_t, base=Base)
 cdef object _write_strand(Writer writer, Strand strand, str key)
 @cython.locals(reader=Reader, first=cython.longlong, newest=cython.longlong, company=cython.longlong, late=cython.longlong,
                unclassified=cython.longlong, truncated=cython.longlong, count=cython.int, oldest=cython.longlong)
@@ -37,7 +37,7 @@ cdef Links _read_links(Reader reader)
 cdef object _write_position(Writer writer, Position position)
 @cython.locals(reader=Reader, version=cython.longlong, seq=cython.longlong, since=cython.longlong, ahead_and_flag=cython.int,
                track=Track, base=Track, closed=cython.longlong)
-cdef Position _read_position(bytes data, Frame frame)
+cdef Position _read_position(Reader reader, Frame frame)
 @cython.locals(at=cython.longlong, since=cython.longlong)
 cdef object _read_entry(Reader reader)
 @cython.locals(since=cython.longlong, due=cython.longlong)

@@ -47,9 +47,9 @@ def encode(profile: Profile) -> bytes:
         _write_strand(writer, strand, profile.key)
     writer.number(len(profile.positions))
     for position in profile.positions:
-        body = Writer(frame)
-        _write_position(body, position)
-        writer.blob(body.written())
+        first = writer.begin(frame)
+        _write_position(writer, position)
+        writer.end(first)
     _write_links(writer, profile.links)
     return writer.written()
 
@@ -64,7 +64,7 @@ def decode(data: bytes, names: Names) -> Profile:
     to = reader.text()
     frame = Frame(names, epoch)
     strands = [_read_strand(reader, key, frame) for _ in range(reader.number())]
-    positions = [_read_position(reader.blob(), frame) for _ in range(reader.number())]
+    positions = [_read_position(reader.inside(frame), frame) for _ in range(reader.number())]
     links = _read_links(reader)
     return profile_of(key, frame, tuple(strands), tuple(positions), None if indexed < 0 else indexed, parked, to, links)
 
@@ -126,33 +126,33 @@ def trail_of(position: Position) -> list[Entry]:
 
 def _write_strand(writer: Writer, strand: Strand, key: str) -> None:
     """A strand of the profile's own identity does not repeat its key."""
-    body = Writer(strand.frame)
-    body.text("" if strand.identity == key else strand.identity)
-    body.time(strand.first)
-    body.time(strand.newest)
-    numbers_out(body, strand.touches)
-    body.number(strand.company)
-    body.number(strand.late)
-    body.number(strand.unclassified)
-    body.number(strand.truncated)
-    body.blob(b"" if strand.floor is None else pack_event(strand.floor, strand.frame))
-    body.number(strand.count)
+    first = writer.begin(strand.frame)
+    writer.text("" if strand.identity == key else strand.identity)
+    writer.time(strand.first)
+    writer.time(strand.newest)
+    numbers_out(writer, strand.touches)
+    writer.number(strand.company)
+    writer.number(strand.late)
+    writer.number(strand.unclassified)
+    writer.number(strand.truncated)
+    writer.blob(b"" if strand.floor is None else pack_event(strand.floor, strand.frame))
+    writer.number(strand.count)
     if strand.count:
-        body.time(strand.oldest)
-    body.blob(packed_of(strand))
-    body.number(len(strand.claimed))
+        writer.time(strand.oldest)
+    writer.blob(packed_of(strand))
+    writer.number(len(strand.claimed))
     for identity in strand.claimed:
-        body.text(identity)
-    body.number(len(strand.bases))
+        writer.text(identity)
+    writer.number(len(strand.bases))
     for base in strand.bases:
-        body.name(base.journey)
-        body.number(base.version)
-        _write_track(body, base.track)
-    writer.blob(body.written())
+        writer.name(base.journey)
+        writer.number(base.version)
+        _write_track(writer, base.track)
+    writer.end(first)
 
 
 def _read_strand(outer: Reader, key: str, frame: Frame) -> Strand:
-    reader = Reader(outer.blob(), frame)
+    reader = outer.inside(frame)
     identity = reader.text() or key
     first = reader.time()
     newest = reader.time()
@@ -260,8 +260,7 @@ def _write_position(writer: Writer, position: Position) -> None:
         writer.number(often)
 
 
-def _read_position(data: bytes, frame: Frame) -> Position:
-    reader = Reader(data, frame)
+def _read_position(reader: Reader, frame: Frame) -> Position:
     journey = reader.name()
     version = reader.number()
     seq = reader.number()

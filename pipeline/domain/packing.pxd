@@ -19,18 +19,25 @@ cdef class Frame:
 @cython.final
 cdef class Writer:
     cdef bytearray _out
+    cdef Py_ssize_t _at
     cdef dict _places
     cdef long long _reference
 
-    @cython.locals(out=bytearray)
+    cpdef Py_ssize_t begin(self, Frame frame)
+    @cython.locals(size=cython.Py_ssize_t, out=bytearray, body=bytes)
+    cpdef object end(self, Py_ssize_t first)
+    @cython.locals(out=bytearray, at=cython.Py_ssize_t)
     cpdef object number(self, long long value)
     @cython.locals(difference=cython.longlong)
     cpdef object time(self, long long at)
     cpdef object refer(self, long long at)
     cpdef object text(self, str text)
+    @cython.locals(size=cython.Py_ssize_t)
     cpdef object blob(self, bytes data)
     cpdef object name(self, str name)
     cpdef bytes written(self)
+    cdef object _put(self, bytes data, Py_ssize_t size)
+    cdef object _make_room(self, Py_ssize_t size)
 
 
 @cython.final
@@ -42,6 +49,8 @@ cdef class Reader:
     cdef public Py_ssize_t at
 
     cpdef object begin(self, Frame frame)
+    @cython.locals(size=cython.Py_ssize_t, first=cython.Py_ssize_t, inner=Reader)
+    cpdef Reader inside(self, Frame frame)
     @cython.locals(data=bytes, at=cython.Py_ssize_t, found=cython.longlong, shift=cython.int, byte=cython.longlong)
     cpdef long long number(self)
     @cython.locals(coded=cython.longlong)

@@ -12,6 +12,10 @@ import msgspec
 from pipeline.domain.extremes import NEVER
 
 _WORD = 64
+_LONGEST = 10
+"""Bytes of the largest number."""
+_ROOM = 480
+"""Bytes that a writer begins with: they are set and seldom moved, where bytes that are appended move with each few."""
 
 
 class Names:
@@ -42,27 +46,51 @@ class Frame:
 
 
 class Writer:
-    """Collects bytes; the first time is written relative to the frame's."""
+    """Collects bytes; the first time is written relative to the frame's. `_out` has room behind the `_at` bytes."""
 
-    __slots__ = ("_out", "_places", "_reference")
+    __slots__ = ("_at", "_out", "_places", "_reference")
 
     def __init__(self, frame: Frame) -> None:
-        self._out = bytearray()
+        self._out = bytearray(_ROOM)
+        self._at = 0
         self._places = frame.names.places
         self._reference = frame.epoch
 
+    def begin(self, frame: Frame) -> int:
+        """Goes on by another frame, with a blob that `end` closes; where it begins."""
+        self._places = frame.names.places
+        self._reference = frame.epoch
+        self._make_room(_LONGEST)
+        self._at += 1
+        return self._at
+
+    def end(self, first: int) -> None:
+        """Puts its length before the blob that began at `first`. What follows is no name and no time."""
+        size = self._at - first
+        out = self._out
+        if size <= 0x7F:
+            out[first - 1] = size
+        else:
+            body = bytes(out[first : self._at])
+            self._at = first - 1
+            self.number(size)
+            self._put(body, size)
+
     def number(self, value: int) -> None:
         """A whole number from 0 on."""
-        out = self._out
+        self._make_room(_LONGEST)
+        out, at = self._out, self._at
         while value > 0x7F:
-            out.append(value & 0x7F | 0x80)
+            out[at] = value & 0x7F | 0x80
+            at += 1
             value >>= 7
-        out.append(value)
+        out[at] = value
+        self._at = at + 1
 
     def time(self, at: int) -> None:
         """Milliseconds, or NEVER."""
         if at == NEVER:
-            self._out.append(0)
+            self.number(0)
             return
         difference = at - self._reference
         self._reference = at
@@ -77,19 +105,30 @@ class Writer:
         self.blob(text.encode())
 
     def blob(self, data: bytes) -> None:
-        self.number(len(data))
-        self._out += data
+        size = len(data)
+        self.number(size)
+        if size:
+            self._put(data, size)
 
     def name(self, name: str) -> None:
         place = self._places.get(name)
         if place is None:
-            self._out.append(0)
+            self.number(0)
             self.text(name)
         else:
             self.number(place + 1)
 
     def written(self) -> bytes:
-        return bytes(self._out)
+        return bytes(memoryview(self._out)[: self._at])
+
+    def _put(self, data: bytes, size: int) -> None:
+        self._make_room(size)
+        self._out[self._at : self._at + size] = data
+        self._at += size
+
+    def _make_room(self, size: int) -> None:
+        if len(self._out) - self._at < size:
+            self._out += bytes(len(self._out) + size)
 
 
 class Reader:
@@ -108,6 +147,17 @@ class Reader:
         """Goes on by another frame."""
         self._names = frame.names.names
         self._reference = frame.epoch
+
+    def inside(self, frame: Frame) -> "Reader":
+        """A reader of the blob that is next, by its own frame; the bytes are not copied."""
+        size = self.number()
+        first = self.at
+        if size > self._size - first:
+            raise _malformed()
+        self.at = first + size
+        inner = Reader(self._data, frame)
+        inner.at, inner._size = first, self.at
+        return inner
 
     def number(self) -> int:
         data, at = self._data, self.at
