@@ -17,6 +17,7 @@ from tests.mutants.registry import Layer, mutants, planted
 from tests.property.built_in import built_in
 from tests.property.conftest import EXAMPLES
 from tests.property.led_customer import targets
+from tests.property.stitching_world import World as StitchingWorld
 from tests.property.test_every_stage_and_touch import LIVES, lead
 from tests.property.test_fold_agrees import test_both_folds_agree_after_every_step as folds_agree
 from tests.property.test_fold_converges import test_every_arrival_gives_the_same as arrivals_agree
@@ -34,6 +35,7 @@ LOOKED_AT: Final[Mapping[Layer, tuple[Catcher, ...]]] = {
     "watermark": ("property", "simulation", "chaos"),
     "model": ("property",),
     "lane": ("simulation", "chaos"),
+    "stitching": ("property",),
 }
 """Who can see bugs of a layer, the quickest first."""
 
@@ -117,6 +119,10 @@ def _property(_name: str | None, layer: Layer, *_: object) -> Iterator[Look]:
     if layer in {"watermark", "model"}:
         for seed in range(WORLDS):
             yield _failure(lambda seed=seed: World(seed).live(), f"world {seed}")  # type: ignore[misc]
+        return
+    if layer == "stitching":
+        for seed in range(WORLDS):
+            yield _failure(lambda seed=seed: StitchingWorld(seed).live(), f"world {seed}")  # type: ignore[misc]
         return
     for test in FOLD_TESTS:
         yield _failure(test, test.__name__)
