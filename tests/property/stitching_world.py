@@ -27,7 +27,7 @@ class AligningFold(Folding, Protocol):
     def align(self, profile: Profile) -> None: ...
 
 
-MOST_STEPS: Final = 20_000
+MOST_STEPS: Final = 5_000
 EPOCH: Final = 1_700_000_000_000
 
 
