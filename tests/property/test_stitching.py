@@ -13,7 +13,7 @@ from tests.property.stitching_world import CHAINS, CROWDED, SMALL, Shape, World
 TIMES: Final = max(1, int(os.environ.get("JOURNEY_PROPERTY", "0")))
 
 
-@pytest.mark.parametrize(("shape", "worlds"), [(SMALL, 200), (CHAINS, 120)])
+@pytest.mark.parametrize(("shape", "worlds"), [(SMALL, 120), (CHAINS, 80)])
 def test_every_event_is_with_its_owner(shape: Shape, worlds: int) -> None:
     for seed in range(worlds * TIMES):
         world = World(seed, shape)
@@ -24,7 +24,7 @@ def test_every_event_is_with_its_owner(shape: Shape, worlds: int) -> None:
 
 def test_a_crowd_loses_nothing_at_the_limits() -> None:
     refused: set[str] = set()
-    for seed in range(20 * TIMES):
+    for seed in range(12 * TIMES):
         world = World(seed, CROWDED)
         world.live()
         refused |= world.refused
