@@ -596,8 +596,19 @@ class Lane:
                     else self._progress.raw()
                 )
                 events = self._progress.events()
-        owner, detail = self._settings.owner, self._detail
-        return ProgressRecord(self._partition, world, raw, events, owner, self._state, self._reason or detail, holds)
+        clock, settings = self._ports.clock, self._settings
+        return ProgressRecord(
+            self._partition,
+            world,
+            raw,
+            events,
+            settings.owner,
+            self._state,
+            self._reason or self._detail,
+            holds,
+            since=clock.now() - round((clock.monotonic() - self._since) * 1000),
+            version=settings.code,
+        )
 
     def ticked(self, ticked_at: int, offset: int, ends: Mapping[str, int | None]) -> None:
         """A tick of this lane was acknowledged, and the ends of its inputs asked for after that."""

@@ -222,7 +222,8 @@ class ProgressRecord:
 
     `raw`: append time (or, with `clock: event`, event time) before which the lane's raw topics and commands are folded
     or routed. `events`: the offset, on this topic, of the tick that its progress on `journey.events` rests on.
-    `world`: application id and changelog topic id; records of another world do not exist. The rest is for people.
+    `world`: application id and changelog topic id; records of another world do not exist. The rest is for people:
+    `since`, the wall clock in ms, is when the lane came into this state for this reason; `version`, the program's.
     """
 
     lane: int
@@ -233,6 +234,8 @@ class ProgressRecord:
     state: str
     reason: str
     holds: str
+    since: int | None = None
+    version: str = ""
 
 
 class ProgressLog(Protocol):

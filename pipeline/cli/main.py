@@ -23,6 +23,7 @@ COMMANDS = {
     "check": Command("pipeline.cli.check", "Compare topics and Redis with a slow fold of the input."),
     "dev": Command("pipeline.cli.dev", "A real Kafka and Redis on this machine, without Docker."),
     "diff": Command("pipeline.cli.diff", "Replay events through two journeys: who would be elsewhere."),
+    "doctor": Command("pipeline.cli.doctor", "Look at all that a pipeline stands on, and say what mends it."),
     "draw": Command("pipeline.cli.draw", "Draw a journey: picture, diagram, or its map as a page."),
     "explain": Command("pipeline.cli.explain", "Explain why a customer is where they are, and what could come next."),
     "ingest": Command("pipeline.cli.ingest", "Send the rows of files as raw events."),

@@ -1,7 +1,8 @@
 """Waiting for what must come true, never for time to pass."""
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -16,6 +17,16 @@ def until(condition: Callable[[], T], what: str | Callable[[], str], within_s: f
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within_s:g} s: {what if isinstance(what, str) else what()}")
         time.sleep(LOOK_EVERY_S)
+    return answer
+
+
+async def eventually(condition: Callable[[], Awaitable[T]], what: str, within_s: float = 20.0) -> T:
+    """As `until`, of a condition that is awaited."""
+    deadline = time.monotonic() + within_s
+    while not (answer := await condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s:g} s: {what}")
+        await asyncio.sleep(LOOK_EVERY_S)
     return answer
 
 

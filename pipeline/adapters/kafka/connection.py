@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -183,8 +183,21 @@ class Cluster:
             raise UnknownTopicOrPartitionError(f"{topic}-{partition}")
         raise LeaderNotAvailableError(f"{topic}-{partition}")
 
+    async def partition_counts(self, topics: Iterable[str]) -> dict[str, int]:
+        """How many partitions each has that exists."""
+        metadata = await self._opened().fetch_all_metadata()
+        counts = {topic: len(metadata.partitions_for_topic(topic) or ()) for topic in topics}
+        return {topic: count for topic, count in counts.items() if count}
+
     async def coordinator(self, transactional_id: str) -> int:
         return int(await self._opened().coordinator_lookup(CoordinationType.TRANSACTION, transactional_id))
+
+    async def group_coordinator(self, group: str) -> int:
+        return int(await self._opened().coordinator_lookup(CoordinationType.GROUP, group))
+
+    def nodes(self) -> list[int]:
+        """Every broker that is known."""
+        return sorted(int(broker.nodeId) for broker in self._opened().cluster.brokers())
 
     def any_node(self) -> int:
         node = self._opened().get_random_node()

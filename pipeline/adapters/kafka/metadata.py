@@ -154,12 +154,13 @@ class TopicIdsRequestV12(RequestStruct):  # type: ignore[misc]  # aiokafka has n
 
 
 class TopicIdsRequest(Request[TopicIdsRequestV12]):  # type: ignore[misc]  # aiokafka has no types
-    """Asks for topics by name, and makes none."""
+    """Asks for topics by name, and makes none; `operations`: also what we may do with each."""
 
     API_KEY = 3
 
-    def __init__(self, topics: Iterable[str]) -> None:
+    def __init__(self, topics: Iterable[str], operations: bool = False) -> None:
         self._topics = list(topics)
+        self._operations = operations
 
     def build(self, kind: type[TopicIdsRequestV12]) -> TopicIdsRequestV12:
-        return kind([(bytes(16), topic, {}) for topic in self._topics], False, False, {})
+        return kind([(bytes(16), topic, {}) for topic in self._topics], False, self._operations, {})

@@ -4,12 +4,13 @@ import asyncio
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import structlog
 
 from pipeline.adapters.redis.commands import POSITION, Keys
-from pipeline.adapters.redis.connection import Command, OneLifeConnection
+from pipeline.adapters.redis.connection import Command
+from pipeline.adapters.redis.server import Refusal, Server
 from pipeline.application.ports import TableDoubt
 from pipeline.config import Settings
 from pipeline.errors import UserError
@@ -21,14 +22,14 @@ LONGEST_WAIT_S = 2.0
 OLDEST = (6, 2)
 """From here on WATCH sees FLUSHALL and expiry in every case, and ZRANGE takes BYSCORE."""
 
-_FOR_GOOD = re.compile(r"NOAUTH|WRONGPASS|NOPERM|\bAUTH\b|DB index|unknown command")
-"""Answers that no waiting mends, unlike LOADING or OOM."""
+About = Literal["access", "policy", "version", "role", "persistence", "rights"]
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What is wrong and how to mend it. With a `fatal` one tables would be lost or never written: do not start."""
 
+    about: About
     fatal: bool
     what: str
     mend: str
@@ -43,13 +44,15 @@ async def check(application: str, url: str, timeout: float) -> list[Problem]:
     INFO and CONFIG may be forbidden: what cannot be known is a problem that is not fatal. `timeout` in seconds
     bounds each question.
     """
-    server = _Server(url, f"{application}-check", timeout)
+    server = Server(url, f"{application}-check", timeout)
     try:
         await server.ask((b"UNWATCH",))
         info = await server.info()
         policy = info.get("maxmemory_policy") or await server.setting("maxmemory-policy")
-    except _Refused as refused:
-        return [Problem(True, f"Redis refuses us ({refused})", "mend user, password or database in redis_url")]
+    except Refusal as refused:
+        return [
+            Problem("access", True, f"Redis refuses us ({refused})", "mend user, password or database in redis_url")
+        ]
     return [
         *_memory(policy),
         *_version(info),
@@ -87,10 +90,14 @@ async def _once_it_answers(settings: Settings) -> list[Problem]:
 def _memory(policy: str | None) -> Iterator[Problem]:
     if policy is None:
         yield Problem(
-            False, "Redis does not say its maxmemory-policy", "make sure that it is noeviction: anything else forgets"
+            "policy",
+            False,
+            "Redis does not say its maxmemory-policy",
+            "make sure that it is noeviction: anything else forgets",
         )
     elif policy != "noeviction":
         yield Problem(
+            "policy",
             True,
             f"Redis evicts ({policy}): it would forget customers, or whole lanes, when it is full",
             "set maxmemory-policy to noeviction",
@@ -100,14 +107,15 @@ def _memory(policy: str | None) -> Iterator[Problem]:
 def _version(info: Mapping[str, str]) -> Iterator[Problem]:
     version = info.get("redis_version", "")
     if version and tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < OLDEST:
-        yield Problem(True, f"Redis {version} is too old", "use Redis 6.2 or later, or Valkey")
+        yield Problem("version", True, f"Redis {version} is too old", "use Redis 6.2 or later, or Valkey")
 
 
 def _role(info: Mapping[str, str]) -> Iterator[Problem]:
     if info.get("role") == "slave":
-        yield Problem(False, "this Redis is a replica and takes no writes", "point redis_url at the primary")
+        yield Problem("role", False, "this Redis is a replica and takes no writes", "point redis_url at the primary")
     if info.get("cluster_enabled") == "1":
         yield Problem(
+            "role",
             False,
             "this Redis is a node of a cluster: lanes whose slots are elsewhere would wait for ever",
             "use a Redis without cluster mode, or a cluster of one primary",
@@ -117,13 +125,14 @@ def _role(info: Mapping[str, str]) -> Iterator[Problem]:
 def _persistence(info: Mapping[str, str]) -> Iterator[Problem]:
     if info.get("aof_enabled") == "0":
         yield Problem(
+            "persistence",
             False,
             "this Redis keeps no append-only file: after a restart it is empty or old, and every lane rebuilds",
             "set appendonly to yes if a rebuild takes longer than you can wait",
         )
 
 
-async def _rights(server: "_Server", keys: Keys) -> list[Problem]:
+async def _rights(server: "Server", keys: Keys) -> list[Problem]:
     """Queues every kind of write and discards them: the server judges a command when it is queued."""
     filled = keys.attempt("check")
     reads: list[Command] = [
@@ -149,54 +158,15 @@ async def _rights(server: "_Server", keys: Keys) -> list[Problem]:
     try:
         # MULTI alone first: if it is refused, what follows it would be done and not queued.
         await server.ask(*reads, (b"MULTI",), then=[*writes, (b"DISCARD",), (b"MULTI",), (b"EXEC",)])
-    except _Refused as refused:
+    except Refusal as refused:
         mend = (
             "allow its user all commands of hashes, sets, sorted sets and transactions, UNLINK and RENAME on the keys"
         )
-        return [Problem(True, f"Redis forbids what a table needs ({refused})", f"{mend} {keys.table.decode()[:-3]}*")]
+        return [
+            Problem(
+                "rights", True, f"Redis forbids what a table needs ({refused})", f"{mend} {keys.table.decode()[:-3]}*"
+            )
+        ]
     except TableDoubt as doubt:
-        return [Problem(False, f"Redis takes no writes now ({doubt})", "lanes wait until it does")]
+        return [Problem("rights", False, f"Redis takes no writes now ({doubt})", "lanes wait until it does")]
     return []
-
-
-class _Refused(Exception):
-    """Redis will not do that, however often it is asked."""
-
-
-class _Server:
-    """Asks one question a connection, since an error ends it."""
-
-    def __init__(self, url: str, name: str, timeout: float) -> None:
-        self._url, self._name, self._timeout = url, name, timeout
-
-    async def ask(self, *commands: Command, then: Sequence[Command] = ()) -> list[Any]:
-        """The replies to `commands`; `then` is sent when they are all there."""
-        connection = OneLifeConnection(self._url, self._name, self._timeout)
-        try:
-            await connection.open()
-            replies = await connection.call(*commands)
-            if then:
-                await connection.call(*then)
-        except TableDoubt as doubt:
-            if _FOR_GOOD.search(str(doubt)):
-                raise _Refused(str(doubt).removeprefix("redis: ")) from doubt
-            raise
-        finally:
-            connection.close()
-        return replies
-
-    async def info(self) -> dict[str, str]:
-        """INFO by name; empty if it is forbidden."""
-        try:
-            (text,) = await self.ask((b"INFO",))
-        except _Refused:
-            return {}
-        return dict(line.split(":", 1) for line in text.decode().splitlines() if ":" in line)
-
-    async def setting(self, name: str) -> str | None:
-        """A setting by CONFIG GET; None if that is forbidden, or there is none."""
-        try:
-            (pair,) = await self.ask((b"CONFIG", b"GET", name))
-        except _Refused:
-            return None
-        return pair[1].decode() if pair else None
