@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, field_serializer, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_serializer, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from pipeline.adapters.phone_numbers import phone_region
 from pipeline.adapters.yaml_documents import Document, Loc, Mark, Node, Source, closest, hide_passwords, parse, read
 from pipeline.adapters.yaml_files import LONE_OR_MANY, NOT_EMPTY, Duration, Section, check, closed_set, matching
 from pipeline.domain.duration import format_duration
@@ -33,12 +34,27 @@ _SERVICE_LINK: Final = re.compile(r"JOURNEY_(\w+_)?(SERVICE_HOST|SERVICE_PORT\w*
 JOURNEYS: Final = ("five-stage", "buying", "purchase-cycle", "lifecycle", "customer-management")
 GRACE: Final = {"web": 300_000, "email": 300_000, "social": 300_000, "phone": 300_000, "store": 86_400_000}
 
+LEAST_KEY: Final = 32
+"""Characters of the key that personal identities are hashed by."""
+
 Channel = Annotated[str, closed_set("channel", CHANNELS)]
 Name = matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "letters, digits, '.', '_' and '-'")
 Prefix = matching(r"[A-Za-z0-9._-]{0,100}", "letters, digits, '.', '_' and '-'")
 Topic = matching(r"[A-Za-z0-9._-]{1,149}", "a topic's name: letters, digits, '.', '_' and '-'")
 Brokers = matching(r"[^\s,:/]+:\d+(,[^\s,:/]+:\d+)*", "host:port, or several with commas between")
+KindName = matching(
+    r"(?!c$)[a-z][a-z0-9_-]{0,31}", "lower-case letters, digits, '_' and '-', and not c, which customer ids have"
+)
 RedisUrl = matching(r"(rediss?|unix)://\S+", "a URL that begins with redis://, rediss:// or unix://")
+
+
+def _regular(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        said = f"'{pattern}' is no regular expression: {error}"
+        raise PydanticCustomError("pattern", "{said}", {"said": said}) from None
+    return pattern
 
 
 class Input(Section):
@@ -47,6 +63,36 @@ class Input(Section):
     topic: Annotated[str, Topic]
     channel: Channel | None = None
     channel_field: Annotated[str, Field(min_length=1)] | None = None
+
+
+class IdentityKind(Section):
+    """A kind of identity beside the customer id; what a `personal` one says leaves the inputs hashed only.
+
+    `region`: the country (ISO 3166) of telephone numbers that are written without one.
+    """
+
+    kind: Annotated[str, KindName]
+    personal: bool = False
+    normalise: Literal["email", "phone", "lower", "none"] = "none"
+    region: Annotated[str, AfterValidator(phone_region)] | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.normalise in ("email", "phone") and not self.personal:
+            said = f"normalise: {self.normalise} is for kinds that are personal: true, which are hashed"
+            raise PydanticCustomError("personal", "{said}", {"said": said})
+        if self.region is not None and self.normalise != "phone":
+            raise PydanticCustomError("region", "region goes with normalise: phone")
+        return self
+
+
+class NeverIdentify(Section):
+    """Values that identify nobody, whatever their kind: texts, in any case, and regular expressions for all of one."""
+
+    values: Annotated[tuple[str, ...], LONE_OR_MANY] = (
+        "null", "none", "nil", "undefined", "unknown", "anonymous", "guest", "n/a", "nan"
+    )  # fmt: skip
+    patterns: Annotated[tuple[Annotated[str, AfterValidator(_regular)], ...], LONE_OR_MANY] = ("[0 .-]+",)
 
 
 class Breaker(Section):
@@ -80,6 +126,23 @@ class Settings(Section):
         "",
         "topics of raw events, each with its `channel`, or the `channel_field` that names it where a topic has several",
     )
+    identities: tuple[IdentityKind, ...] = _setting(
+        (
+            IdentityKind(kind="loyalty", normalise="lower"),
+            IdentityKind(kind="email", personal=True, normalise="email"),
+            IdentityKind(kind="phone", personal=True, normalise="phone"),
+            IdentityKind(kind="anonymous"),
+        ),
+        "",
+        "what names a customer beside their id, strongest first ([identities](concepts.md#identities)); fixed for good",
+    )
+    never_identify: NeverIdentify = _setting(
+        NeverIdentify(), "", "`values` (in any case) and `patterns` that stand for nobody, customer ids included"
+    )
+    identity_key: SecretStr = _setting(
+        SecretStr(""), "", "by which personal identities are hashed, 32 characters or more; never shown, fixed for good"
+    )
+    identity_key_file: str = _setting("", "", "the file that holds it instead, a path from this file's folder")
     clock: Literal["live", "event"] = _setting(
         "live", "", "`event`: time is what punctuation records say, for backfills, tests and what-if runs"
     )
@@ -184,6 +247,7 @@ def _disagreements(settings: Settings) -> Iterator[tuple[Loc, str]]:
         lateness, least = format_duration(settings.lateness), format_duration(grace)
         yield at, f"lateness ({lateness}) must be more than 0 and at least the grace of {channel} ({least})"
     yield from _input_disagreements(settings.inputs)
+    yield from _identity_disagreements(settings)
     if settings.rebalance_timeout_s < settings.session_timeout_s:
         at = given("rebalance_timeout_s", "session_timeout_s")
         yield at, "rebalance_timeout_s must be at least session_timeout_s"
@@ -213,6 +277,18 @@ def _input_disagreements(inputs: tuple[Input, ...]) -> Iterator[tuple[Loc, str]]
         seen.add(item.topic)
 
 
+def _identity_disagreements(settings: Settings) -> Iterator[tuple[Loc, str]]:
+    kinds = [item.kind for item in settings.identities]
+    for place, kind in enumerate(kinds):
+        if kind in kinds[:place]:
+            yield ("identities", place, "kind"), f"the kind '{kind}' is there already"
+    given = settings.identity_key.get_secret_value()
+    if given and settings.identity_key_file:
+        yield ("identity_key_file",), "identity_key is given, too: one of them must go"
+    if given and len(given) < LEAST_KEY:
+        yield ("identity_key",), f"identity_key must have at least {LEAST_KEY} characters: openssl rand -hex 32"
+
+
 def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings of the file (else that of JOURNEY_CONFIG, else none) and of the environment, which wins.
 
@@ -231,6 +307,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
     from_folder = {
         "journeys": tuple(_from_folder(folder, name) for name in settings.journeys),
         "touches": _from_folder(folder, settings.touches),
+        "identity_key_file": str(folder / settings.identity_key_file) if settings.identity_key_file else "",
     }
     return settings.model_copy(update={name: found for name, found in from_folder.items() if name not in overrides})
 
@@ -269,6 +346,6 @@ def _overrides(environ: Mapping[str, str]) -> dict[str, str]:
 def _variable(name: str, value: str) -> Document:
     """A text is taken as it is, anything else is read as YAML, which JSON is too."""
     source = Source(VARIABLE + name.upper(), value, lines=False)
-    if isinstance(Settings.model_fields[name].default, str):
+    if isinstance(Settings.model_fields[name].default, str | SecretStr):
         return Document(Node(Mark(source, 1, 1), value))
     return parse(source)

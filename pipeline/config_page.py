@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pydantic import SecretStr
+
 from pipeline.adapters.yaml_files import Section
 from pipeline.config import OTHER_VARIABLES, VARIABLE, Settings
 from pipeline.domain.duration import format_duration
@@ -36,9 +38,19 @@ def _written(value: object, unit: str) -> str:
         return "{" + ", ".join(f"{key}: {_written(item, unit)}" for key, item in value.items()) + "}"
     if isinstance(value, tuple):
         return "[" + ", ".join(_written(item, unit) for item in value) + "]"
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, int) and unit.startswith("duration"):
         return format_duration(value)
-    return f"{value:g}" if isinstance(value, float) else str(value) or '""'
+    if isinstance(value, str) and (not value or value in _WORDS or value[0] == "["):
+        return f'"{value}"'
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+_WORDS = frozenset({"null", "true", "false"})
+"""Texts that YAML would read as something else."""
 
 
 def page() -> str:

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from pipeline.adapters.identity_kinds import typed_key
 from pipeline.adapters.journey_files import running_files
 from pipeline.adapters.kafka.sender import home_partition
 from pipeline.adapters.redis.reader import TableReader
@@ -20,7 +21,7 @@ from pipeline.domain.compile import Journey, compile_journey
 from pipeline.domain.encoding import decode, trail_of
 from pipeline.domain.event import CHANNELS
 from pipeline.domain.history import Entry
-from pipeline.domain.identity import Key, key_of, public_key
+from pipeline.domain.identity import Key, public_key
 from pipeline.domain.packing import Names
 from pipeline.domain.profile import Event, Position, Profile
 from pipeline.domain.remembered import recent_of
@@ -101,7 +102,7 @@ class Stored:
 
 
 def find(settings: Settings, customer: str) -> CustomerView:
-    """The customer of this public key. Blocks; UserError if nobody is known by it, or Redis does not answer."""
+    """Whom people call so (see `typed_key`). Blocks; UserError if nobody is known by it, or Redis does not answer."""
     stored = find_stored(settings, customer)
     touches, files = running_files(settings, stored.models)
     company = TouchTable(touches).company
@@ -111,8 +112,8 @@ def find(settings: Settings, customer: str) -> CustomerView:
 
 def find_stored(settings: Settings, customer: str) -> Stored:
     """As `find`, but as it is stored."""
-    key = key_of(customer)
-    lane = home_partition(customer.encode(), settings.partitions)
+    key = typed_key(settings, customer)
+    lane = home_partition(public_key(key).encode(), settings.partitions)
     with TableReader(settings.application, settings.redis_url) as reader:
         position, (data, record, models) = reader.profiles(lane, [key.encode(), b"@lane", MODELS])
     if data is None:

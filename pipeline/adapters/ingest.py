@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from pipeline.adapters.identity_kinds import kinds_of
 from pipeline.adapters.ingest_events import EventMaker, RawRecord
 from pipeline.adapters.ingest_files import Opened, Row, read_rows, stem
 from pipeline.adapters.ingest_mapping import EventMapping
@@ -60,6 +61,7 @@ class Ingest:
         told: Callable[[str, int, int], None] = lambda name, done, size: None,
     ) -> None:
         self.report = Report()
+        mapping.refuse_kinds_but(kinds_of(settings))
         self._settings = settings
         self._mapping = mapping
         self._sink = sink

@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from pipeline.adapters.identity_kinds import identities_for_people
 from pipeline.adapters.ingest_files import Row
 from pipeline.adapters.ingest_mapping import EventMapping, time_parser
 from pipeline.adapters.ingest_templates import Refused, Value, compile_template
 from pipeline.config import Settings
-from pipeline.domain.event import Invalid, decode, moment, primary
+from pipeline.domain.event import Invalid, decode, moment, named
 from pipeline.domain.identity import public_key
 from pipeline.domain.moments import format_moment
 
@@ -52,6 +53,7 @@ class EventMaker:
     def __init__(self, mapping: EventMapping, settings: Settings, columns: Sequence[str] | None, file: str) -> None:
         fields = mapping.file.event
         self._settings = settings
+        self._identities = identities_for_people(settings)
         self._places = places(settings)
         self._parse_time: Callable[[object], int] = time_parser(mapping.file.time)
 
@@ -125,7 +127,7 @@ class EventMaker:
             raise Refused("not UTF-8", "the row holds bytes that are not in the file's encoding") from None
         try:
             decoded = decode(value, self._settings.max_event_bytes, self._settings.max_depth)
-            key = public_key(primary(decoded))
+            key = public_key(named(decoded, self._identities).primary)
             moment(decoded)
         except Invalid as error:
             raise Refused(error.reason.replace("_", " "), str(error)) from None

@@ -14,8 +14,7 @@ from pydantic_core import PydanticCustomError
 from pipeline.adapters.ingest_files import Layout, delimited, fixed, json_lines, whitespace
 from pipeline.adapters.ingest_templates import OF_ROW, names_in, well_formed
 from pipeline.adapters.yaml_documents import Document, Loc, Problem, Source, parse, read, refuse
-from pipeline.adapters.yaml_files import Section, check, closed_set, one_of, unknown
-from pipeline.domain.identity import KINDS_BY_STRENGTH
+from pipeline.adapters.yaml_files import Section, check, one_of, unknown
 
 Template = Annotated[str, Field(min_length=1), AfterValidator(well_formed)]
 
@@ -74,9 +73,7 @@ class EventFields(Section):
     occurred_at: Template
     channel: Template
     customer_id: Template | None = None
-    identities: Template | dict[Annotated[str, closed_set("kind of identity", KINDS_BY_STRENGTH)], Template] | None = (
-        None
-    )
+    identities: Template | dict[str, Template] | None = None
     source: Template | None = None
     actor: Template | None = None
     properties: Template | dict[str, Template | int | float | bool] | None = None
@@ -153,6 +150,15 @@ class EventMapping:
             elif isinstance(value, dict):
                 found += [(("event", name, key), item) for key, item in value.items() if isinstance(item, str)]
         return found
+
+    def refuse_kinds_but(self, kinds: tuple[str, ...]) -> None:
+        """UserError if the mapping makes a kind of identity that does not count."""
+        made = self.file.event.identities
+        refuse(
+            self.document.problem(("event", "identities", kind), *one_of("kind of identity", kind, kinds), at_key=True)
+            for kind in (made if isinstance(made, dict) else ())
+            if kind not in kinds
+        )
 
     def problem_for_several_files(self) -> Problem | None:
         """An id made of the row's number stands for one event only if it says which file."""

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import msgspec
 
+from pipeline.adapters.identity_kinds import kinds_of
 from pipeline.adapters.kafka.logs import Logs
 from pipeline.adapters.kafka.metadata import EARLIEST, LATEST
 from pipeline.adapters.published import customer, signal, transition
@@ -32,6 +33,7 @@ class LiveFeed:
         self._logs = logs
         self._journey = journey
         self._sample = sample
+        self._kinds = kinds_of(settings)
         self._takers: dict[str, Callable[[Record], None]] = {
             settings.topic("journey.customers"): self._customer,
             settings.topic("journey.transitions"): self._transition,
@@ -73,7 +75,7 @@ class LiveFeed:
         self._positions[place] = end
 
     def _customer(self, record: Record) -> None:
-        key = key_of((record.key or b"").decode(errors="replace"))
+        key = key_of((record.key or b"").decode(errors="replace"), self._kinds)
         if key not in self._sample:
             return
         if record.value is None:
@@ -86,10 +88,10 @@ class LiveFeed:
 
     def _transition(self, record: Record) -> None:
         said = transition(record)
-        if said.journey == self._journey and key_of(said.customer_id) in self._sample:
+        if said.journey == self._journey and key_of(said.customer_id, self._kinds) in self._sample:
             self.told.transitions[said.kind] += 1
 
     def _signal(self, record: Record) -> None:
         said = signal(record)
-        if said.journey == self._journey and key_of(said.customer_id) in self._sample:
+        if said.journey == self._journey and key_of(said.customer_id, self._kinds) in self._sample:
             self.told.signals[said.signal, said.kind] += 1

@@ -1,8 +1,8 @@
 # The C types of intake.py.
 cimport cython
 
-from pipeline.domain.event cimport decode, moment, primary
-from pipeline.domain.identity cimport public_key
+from pipeline.domain.event cimport decode, moment
+from pipeline.domain.identity cimport customer_key, public_key
 from pipeline.domain.profile cimport Event, event_of
 from pipeline.domain.touches cimport TouchTable
 
@@ -10,6 +10,7 @@ from pipeline.domain.touches cimport TouchTable
 @cython.final
 cdef class Arrival:
     cdef readonly str key
+    cdef readonly tuple others
     cdef readonly Event event
     cdef readonly object source
     cdef readonly object record
@@ -18,15 +19,18 @@ cdef class Arrival:
 
 cdef class Intake:
     cdef int _partition
+    cdef object _identities
     cdef readonly TouchTable table
     cdef object _limits
     cdef object _home
     cdef bint _event_clock
     cdef dict _homes
     cdef dict _residents
+    cdef dict _strangers
 
-    @cython.locals(residents=dict, arrivals=list, tallies=dict, here=cython.int, home=cython.int, at=cython.longlong,
-                   appended=cython.longlong, table=TouchTable, channel=str, key=str)
+    @cython.locals(residents=dict, strangers=dict, arrivals=list, tallies=dict, here=cython.int, home=cython.int, at=cython.longlong,
+                   appended=cython.longlong, table=TouchTable, channel=str, key=str, customer=str,
+                   others=tuple)
     cpdef object _raw(self, object source, object records, object batch)
 
     @cython.locals(here=cython.int)

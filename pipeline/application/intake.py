@@ -12,8 +12,8 @@ import msgspec
 
 from pipeline.application.lane_record import UNKNOWN_CHANNEL, CommandTally, Tally
 from pipeline.application.ports import Entry, Headers, Record
-from pipeline.domain.event import CHANNELS, Invalid, RawEvent, Reason, decode, moment, primary
-from pipeline.domain.identity import Key, public_key
+from pipeline.domain.event import CHANNELS, Invalid, RawEvent, Reason, decode, moment, named
+from pipeline.domain.identity import ANONYMOUS_ONLY, Identities, Ignored, Key, Named, customer_key, public_key
 from pipeline.domain.moments import format_moment
 from pipeline.domain.profile import Event, event_of
 from pipeline.domain.touches import TouchTable
@@ -64,12 +64,15 @@ class Limits:
 
 
 class Arrival:
-    """An event at its owner, with the record that it came in."""
+    """An event at its owner, with the record that it came in. `others`: what else it names its customer by."""
 
-    __slots__ = ("channel", "event", "key", "record", "source")
+    __slots__ = ("channel", "event", "key", "others", "record", "source")
 
-    def __init__(self, key: Key, event: Event, source: Source, record: Record, channel: str) -> None:
+    def __init__(
+        self, key: Key, others: tuple[Key, ...], event: Event, source: Source, record: Record, channel: str
+    ) -> None:
         self.key = key
+        self.others = others
         self.event = event
         self.source = source
         self.record = record
@@ -78,7 +81,10 @@ class Arrival:
 
 @dataclass(slots=True)
 class Batch:
-    """What intake made of some records. `routed` by partition of `journey.events`; `counts` by channel."""
+    """What intake made of some records. `routed` by partition of `journey.events`; `counts` by channel.
+
+    `ignored`: identities that were passed over in events that name somebody by another, by reason.
+    """
 
     arrivals: list[Arrival] = field(default_factory=list)
     routed: dict[int, list[Entry]] = field(default_factory=dict)
@@ -89,6 +95,7 @@ class Batch:
     orders: list["Command"] = field(default_factory=list)
     punctuation: dict[str, int] = field(default_factory=dict)
     old: int = 0
+    ignored: dict[Ignored, int] = field(default_factory=dict)
 
     def tally(self, channel: str) -> Tally:
         found = self.counts.get(channel)
@@ -107,14 +114,17 @@ class Intake:
         limits: Limits,
         home: Callable[[bytes], int],
         event_clock: bool,
+        identities: Identities = ANONYMOUS_ONLY,
     ) -> None:
         self._partition = partition
+        self._identities = identities
         self.table = table
         self._limits = limits
         self._home = home
         self._event_clock = event_clock
         self._homes: dict[Key, int] = {}
         self._residents: dict[str, Key] = {}
+        self._strangers: dict[str, Key] = {}
 
     def take(self, source: Source, records: Sequence[Record], batch: Batch) -> None:
         """Adds what `records` of one input hold to `batch`."""
@@ -127,7 +137,7 @@ class Intake:
             self._raw(source, records, batch)
 
     def _raw(self, source: Source, records: Sequence[Record], batch: Batch) -> None:
-        limits, table, residents = self._limits, self.table, self._residents
+        limits, table, residents, strangers = self._limits, self.table, self._residents, self._strangers
         max_bytes, max_depth, future = limits.max_bytes, limits.max_depth, limits.future_ms
         old = limits.old_ms
         here, arrivals = self._partition, batch.arrivals
@@ -142,8 +152,15 @@ class Intake:
                     channel = self._own_channel(source, raw, record)
                 elif raw.channel is not None and raw.channel != channel:
                     raise Invalid("channel_mismatch", f"channel {raw.channel[:40]!r} on a topic of {channel}")
-                resident = residents.get(raw.customer_id or "")
-                key = resident or primary(raw)
+                customer = raw.customer_id or ""
+                resident = residents.get(customer)
+                known = resident or strangers.get(customer)
+                who: Named | None = None
+                if known is not None and not raw.identities:
+                    key = known
+                else:
+                    who = named(raw, self._identities)
+                    key = who.primary
                 at = moment(raw)
                 appended = record.timestamp
                 if future is not None and at > appended + future:
@@ -165,14 +182,19 @@ class Intake:
             tally.read += 1
             if old is not None and at < appended - old:
                 batch.old += 1
+            others: tuple[Key, ...] = ()
+            if who is not None:
+                others = who.others
+                if who.ignored:
+                    _count_ignored(who, batch)
+            if known is None and key == customer_key(customer):
+                (residents if home == here else strangers)[customer] = key
             if forwarded is not None:
                 tally.routed += 1
                 batch.routed.setdefault(home, []).append(forwarded)
                 continue
-            if resident is None and raw.customer_id is not None:
-                residents[raw.customer_id] = key
             event = event_of(raw.id, at, appended, here, record.offset, table.shared(raw.type), touch, channel)
-            arrivals.append(Arrival(key, event, source, record, channel))
+            arrivals.append(Arrival(key, others, event, source, record, channel))
 
     def _routed(self, source: Source, record: Record, batch: Batch) -> None:
         headers = dict(record.headers)
@@ -186,7 +208,8 @@ class Intake:
             raw = decode(record.value, self._limits.max_bytes, self._limits.max_depth)
             if channel == UNKNOWN_CHANNEL:
                 raise Invalid("unknown_channel", "the routed record does not say its channel")
-            key = primary(raw)
+            who = named(raw, self._identities)
+            key = who.primary
             at = moment(raw)
             home = self._find_home(key)
             if home != self._partition and hops >= self._limits.max_hops:
@@ -206,7 +229,7 @@ class Intake:
             return
         partition, offset = _first_appearance(origin)
         event = event_of(raw.id, at, appended, partition, offset, raw.type, touch, channel)
-        batch.arrivals.append(Arrival(key, event, source, record, channel))
+        batch.arrivals.append(Arrival(key, who.others, event, source, record, channel))
 
     def _commands(self, source: Source, records: Sequence[Record], batch: Batch) -> None:
         for record in records:
@@ -253,6 +276,7 @@ class Intake:
         if len(self._homes) >= _HOMES:
             self._homes.clear()
             self._residents.clear()
+            self._strangers.clear()
         home = self._homes[key] = self._home(public_key(key).encode())
         return home
 
@@ -338,6 +362,11 @@ def _forwarded(key: Key, record: Record, channel: str, appended: int, origin: st
         (HOPS, str(hops).encode()),
     ]
     return (public_key(key).encode(), record.value, headers)
+
+
+def _count_ignored(who: Named, batch: Batch) -> None:
+    for _, why in who.ignored:
+        batch.ignored[why] = batch.ignored.get(why, 0) + 1
 
 
 def _size(headers: Headers) -> int:

@@ -87,9 +87,10 @@ class LaneRecord(msgspec.Struct):
     `profiles`: the format of the profiles beside it; `names`: the list that they are written with, which only grows.
     `emitted`: counts by journey and kind. `dead`: dead letters by reason. `stages`: customers by journey and stage.
     `control`: the offset behind the newest resume or skip obeyed while the lane stood. `punctuation`: by topic,
-    the event time up to which everything is sent (with `clock: event`). `parked_by`: the customers whose timers are
-    parked now, each with the code and rules that raised. `candidate`: what is prepared to be promoted. `carrying`: the
-    journeys whose customers are still being carried over, with the version that they are carried to.
+    the event time up to which everything is sent (with `clock: event`). `ignored`: identities passed over, by
+    reason. `parked_by`: the customers whose timers are parked now, each with the code and rules that raised.
+    `candidate`: what is prepared to be promoted. `carrying`: the journeys whose customers are still being carried over,
+    with the version that they are carried to.
     """
 
     application: str
@@ -114,6 +115,7 @@ class LaneRecord(msgspec.Struct):
     truncated: int = 0
     unclassified: int = 0
     old: int = 0
+    ignored: dict[str, int] = {}
     parked: int = 0
     parked_by: dict[str, str] = {}
     owner: str = ""

@@ -6,6 +6,7 @@ from typing import get_args
 from pipeline.application.lane_record import LaneRecord
 from pipeline.application.metrics import OUTCOME
 from pipeline.domain.event import Reason
+from pipeline.domain.identity import Ignored
 
 Sample = tuple[str, tuple[str, ...], float]
 """Name of a metric, values of its labels after `lane`, value."""
@@ -33,6 +34,8 @@ def samples(record: LaneRecord) -> Iterator[Sample]:
     yield "truncated_total", (), record.truncated
     yield "unclassified_events_total", (), record.unclassified
     yield "old_events_total", (), record.old
+    ignored: dict[str, int] = dict.fromkeys(get_args(Ignored), 0)
+    yield from (("identities_ignored_total", (why,), count) for why, count in (ignored | record.ignored).items())
     yield "timers_parked_total", (), record.parked
     for journey, mark in record.models.items():
         yield "model_version", (journey,), mark.version

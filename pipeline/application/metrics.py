@@ -9,6 +9,7 @@ from typing import Final, Literal, Protocol, get_args
 from pipeline.application.lane_record import UNKNOWN_CHANNEL, LaneRecord
 from pipeline.application.ports import Failure
 from pipeline.domain.event import CHANNELS, Reason
+from pipeline.domain.identity import Ignored
 
 PREFIX: Final = "journey_"
 
@@ -110,6 +111,13 @@ METRICS: Final = (
         "record",
         "Events far older than their append time: on the live clock their silences are all due at once.",
         (LANE,),
+    ),
+    Metric(
+        "identities_ignored_total",
+        "counter",
+        "record",
+        "Identities passed over in events that name their customer by another one.",
+        (LANE, Label("reason", get_args(Ignored))),
     ),
     Metric(
         "timers_parked_total", "counter", "record", "Customers whose timers were parked because one raised.", (LANE,)

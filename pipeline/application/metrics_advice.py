@@ -42,6 +42,9 @@ ADVICE: Final = {
         _EVENTS, "A robot, or a customer with more events than `recent_limit` within the lateness: raise it, or filter."
     ),
     "unclassified_events_total": Advice(_EVENTS, "`journey touches` lists them: add rows, or leave them."),
+    "identities_ignored_total": Advice(
+        "identities", "`invalid` rises: a sender's form lets anything through. `unknown_kind`: add it to `identities`."
+    ),
     "old_events_total": Advice(_EVENTS, "Somebody sends history to a live application.", ("JourneyOldEvents",)),
     "timers_parked_total": Advice("customers", "A bug of the program in a timer.", ("JourneyTimersParked",)),
     "model_version": Advice("version", "Lanes of different versions for more than a minute: `journey status`."),

@@ -19,6 +19,7 @@ from pipeline.domain.compile import Journey
 from pipeline.domain.encoding import decode, trail_of
 from pipeline.domain.fold import Fold
 from pipeline.domain.history import Entry
+from pipeline.domain.identity import ANONYMOUS_ONLY, Identities
 from pipeline.domain.packing import Names
 from pipeline.domain.touches import TouchTable
 
@@ -53,6 +54,7 @@ class Conditions:
     lateness: int
     recent_limit: int
     share: float = 1.0
+    identities: Identities = ANONYMOUS_ONLY
 
 
 class Sample:
@@ -96,7 +98,14 @@ class Replay:
     def _intake(self, partition: int) -> Intake:
         """One that finds everybody at home in `partition`, where the records are: nothing is routed."""
         conditions = self._conditions
-        return Intake(partition, self.model.table, conditions.limits, lambda _: partition, conditions.event_clock)
+        return Intake(
+            partition,
+            self.model.table,
+            conditions.limits,
+            lambda _: partition,
+            conditions.event_clock,
+            conditions.identities,
+        )
 
     def take(self, source: Source, partition: int, records: Sequence[Record]) -> None:
         """The next records of one partition of a raw topic."""

@@ -297,6 +297,8 @@ def bring_up_to_date(record: LaneRecord, batch: Batch, effects: Effects, code: s
     for key in list(record.parked_by)[:-PARKED_KEPT]:
         del record.parked_by[key]
     record.old += batch.old
+    for why, count in batch.ignored.items():
+        record.ignored[why] = record.ignored.get(why, 0) + count
 
 
 def _count_transition(record: LaneRecord, transition: Transition) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from pipeline.application.intake import Batch, Intake, Limits, Source
 from pipeline.application.ports import Record
 from pipeline.domain.event import decode
+from pipeline.domain.identity import Identities
 from pipeline.domain.touches import COMPANY_ACT, UNCLASSIFIED, TouchTable
 
 
@@ -42,10 +43,10 @@ class Survey:
 class Surveyor:
     """Looks at records of raw topics as a lane's intake does, wherever their customers are at home."""
 
-    def __init__(self, table: TouchTable, limits: Limits, event_clock: bool) -> None:
+    def __init__(self, table: TouchTable, limits: Limits, event_clock: bool, identities: Identities) -> None:
         self.survey = Survey()
         self._limits = limits
-        self._intake = Intake(0, table, limits, lambda _: 0, event_clock)
+        self._intake = Intake(0, table, limits, lambda _: 0, event_clock, identities)
 
     def look(self, source: Source, records: Iterable[Record]) -> None:
         """Adds the records of one input to the survey."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from pipeline.checker.plain_admission import Act
+from pipeline.checker.plain_identity import names
 from pipeline.checker.plain_touches import CHANNELS, touch_of
 from pipeline.checker.rules import Input, Record, Rules
 
@@ -33,6 +34,7 @@ class EventReader:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
+        self._customers: set[str] = set()
         self._touches: dict[tuple[str, str, str | None, str | None], str] = {}
         self._by_properties = {kind for row in rules.rows if row.where for kind in row.types or ("",)}
 
@@ -67,11 +69,28 @@ class EventReader:
     def _said(
         self, event: Mapping[str, Any], channel: str, at: int, appended: int, partition: int, offset: int
     ) -> Said:
-        customer = _customer(event)
+        customer = self._customer(event)
         company = event.get("actor") == "company"
         return Said(
             customer, Act(at, appended, partition, offset, event["id"], self._touch(event, channel), channel, company)
         )
+
+    def _customer(self, event: Mapping[str, Any]) -> str:
+        """The strongest that it names; raises NoEvent."""
+        customer, identities = event.get("customer_id"), event.get("identities")
+        if not isinstance(customer, str | None):
+            raise NoEvent("the customer id is no text")
+        if identities is None and customer in self._customers:
+            return customer
+        if identities is not None and not (
+            isinstance(identities, dict) and all(isinstance(value, str) for value in identities.values())
+        ):
+            raise NoEvent("the identities are not texts")
+        found = names(event, self._rules.identities)
+        if not found:
+            raise NoEvent("nobody is named")
+        self._customers.update(name for name in found[:1] if name == customer)
+        return found[0]
 
     def _touch(self, event: Mapping[str, Any], channel: str) -> str:
         kind = event["type"]
@@ -116,27 +135,6 @@ def check_carried(record: Record) -> None:
     size = sum(len(name) + len(value or b"") for name, value in record.headers if name not in ROUTED)
     if size > MOST_HEADERS:
         raise NoEvent(f"{size} bytes of headers, and its home is elsewhere")
-
-
-def _customer(event: Mapping[str, Any]) -> str:
-    """The customer id, else the anonymous id with its kind before it; raises NoEvent."""
-    customer, identities = event.get("customer_id"), event.get("identities")
-    if identities is not None and not (
-        isinstance(identities, dict) and all(isinstance(value, str) for value in identities.values())
-    ):
-        raise NoEvent("the identities are not texts")
-    if customer is not None:
-        if not _is_identity(customer) or customer.startswith("anonymous:"):
-            raise NoEvent("a bad customer id")
-        return str(customer)
-    anonymous = (identities or {}).get("anonymous")
-    if not _is_identity(anonymous):
-        raise NoEvent("nobody is named")
-    return f"anonymous:{anonymous}"
-
-
-def _is_identity(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= 256 and value.isprintable()
 
 
 def _moment(at: object) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.checker.plain_identity import IdentityRules
 from pipeline.checker.plain_journey import Journey, read_file, read_journey
 from pipeline.checker.plain_touches import Row, read_touches
 
@@ -60,6 +61,7 @@ class Rules:
     journeys: Sequence[Journey]
     versions: Mapping[str, int] = field(default_factory=dict)
     grace: Mapping[str, int] = field(default_factory=dict)
+    identities: IdentityRules = field(default_factory=IdentityRules)
 
     def topic(self, name: str) -> str:
         """The full name of one of the pipeline's own topics."""

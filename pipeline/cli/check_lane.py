@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from pipeline.adapters.identity_kinds import hash_key, identities_of
 from pipeline.adapters.kafka.connection import step, until_settled
 from pipeline.adapters.kafka.logs import Logs
 from pipeline.adapters.kafka.metadata import EARLIEST, LATEST, topic_id
@@ -17,6 +18,7 @@ from pipeline.application.ports import Doubt, Record
 from pipeline.checker.lane_changelog import LANE, read_record
 from pipeline.checker.lane_check import NOTHING, Cut, LaneCheck, LaneResult
 from pipeline.checker.lane_table import TableRead
+from pipeline.checker.plain_identity import IdentityRules, Kind
 from pipeline.checker.rules import Input, Rules, read_models
 from pipeline.config import Settings
 from pipeline.errors import UserError
@@ -61,6 +63,19 @@ def rules_of(settings: Settings) -> Rules:
         journeys=journeys,
         versions=versions,
         grace=settings.grace if live else {},
+        identities=_identities(settings),
+    )
+
+
+def _identities(settings: Settings) -> IdentityRules:
+    """UserError if personal identities are to be hashed without a key."""
+    identities_of(settings)
+    never = settings.never_identify
+    return IdentityRules(
+        tuple(Kind(kind.kind, kind.personal, kind.normalise, kind.region) for kind in settings.identities),
+        never.values,
+        never.patterns,
+        hash_key(settings) or b"",
     )
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 import typer
 
+from pipeline.adapters.identity_kinds import identities_of
 from pipeline.adapters.journey_files import find_journey, find_touches, load_journey, load_models
 from pipeline.adapters.kafka.logs import PATIENCE_S, Logs
 from pipeline.adapters.kafka.metadata import EARLIEST, LATEST
@@ -68,7 +69,15 @@ def conditions(settings: Settings, share: float) -> Conditions:
     """What the settings say of all events, for `share` of the customers."""
     places = len(settings.inputs) * settings.partitions
     event_clock = settings.clock == "event"
-    return Conditions(limits(settings), event_clock, places, settings.lateness, settings.recent_limit, share)
+    return Conditions(
+        limits(settings),
+        event_clock,
+        places,
+        settings.lateness,
+        settings.recent_limit,
+        share,
+        identities_of(settings),
+    )
 
 
 class Inputs:

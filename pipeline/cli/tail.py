@@ -30,12 +30,14 @@ def tail(
     as_json: Json = False,
 ) -> None:
     """Show the newest stage changes, signals or dead letters; only what is committed."""
+    from pipeline.adapters.identity_kinds import typed_key
     from pipeline.adapters.kafka.feed_reader import FeedReader
+    from pipeline.domain.identity import public_key
 
     settings = load_settings(config)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     topic = settings.topic(f"journey.{feed}")
-    key = customer.encode() if customer else None
+    key = public_key(typed_key(settings, customer)).encode() if customer else None
     show = _printer(feed, as_json)
 
     async def run() -> int:

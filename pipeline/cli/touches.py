@@ -38,6 +38,7 @@ def touches(
 
 async def _survey(settings: "Settings", count: int) -> tuple["Survey", list[str]]:
     """The survey, and the names of the table's rows."""
+    from pipeline.adapters.identity_kinds import identities_for_counting
     from pipeline.adapters.journey_files import load_models
     from pipeline.adapters.kafka.feed_reader import FeedReader
     from pipeline.application.touch_survey import Surveyor
@@ -45,7 +46,8 @@ async def _survey(settings: "Settings", count: int) -> tuple["Survey", list[str]
     from pipeline.worker.wiring import limits, raw_sources
 
     table, _ = load_models(settings)
-    surveyor = Surveyor(TouchTable(table), limits(settings), settings.clock == "event")
+    identities = identities_for_counting(settings)
+    surveyor = Surveyor(TouchTable(table), limits(settings), settings.clock == "event", identities)
     for source in raw_sources(settings):
         async with FeedReader(settings.brokers, [source.topic]) as reader:
             surveyor.look(source, await reader.last(count))

@@ -25,6 +25,7 @@ clock: event # the simulated time, not the machine's
 journeys: {journeys}
 tick_s: 0.2 # a second is a day here, and timers wait for it
 log_format: pretty
+identity_key_file: {identity_key_file} # made for this run, to hash e-mail addresses and telephone numbers by
 """
 
 
@@ -96,6 +97,7 @@ def _write_settings(options: Options, path: Path) -> None:
         brokers=f"127.0.0.1:{options.kafka_port}",
         redis_url=f"redis://127.0.0.1:{options.redis_port}/0",
         partitions=options.partitions,
+        identity_key_file=stacks.identity_key(data_of(options)).relative_to(options.folder),
         journeys=json.dumps([str(Path(name).absolute()) if is_path(name) else name for name in options.journeys]),
     )
     path.write_text(text)

@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import shutil
 import signal as signals
 import subprocess
@@ -258,7 +259,16 @@ class Stack:
             self._reaper.watch(self._training.pid)
 
 
-_LOCK, _ADDRESSES = "lock", "addresses.json"
+_LOCK, _ADDRESSES, _IDENTITY_KEY = "lock", "addresses.json", "identity.key"
+
+
+def identity_key(data_dir: Path) -> Path:
+    """The file with the key by which whoever uses this stack hashes personal identities; made at the first time."""
+    path = data_dir / _IDENTITY_KEY
+    with contextlib.suppress(FileExistsError):
+        path.touch(0o600, exist_ok=False)
+        path.write_text(secrets.token_hex(32) + "\n")
+    return path
 
 
 def running(data_dir: str | Path) -> Addresses | None:

@@ -1,10 +1,8 @@
 # The C types of event.py.
 cimport cython
 
-from pipeline.domain.identity cimport ambiguous, customer_key, well_formed
 from pipeline.domain.moments cimport parse_moment
 
 
 cpdef object decode(bytes value, Py_ssize_t max_bytes, Py_ssize_t max_depth)
-cpdef str primary(object event)
 cpdef long long moment(object event) except -1

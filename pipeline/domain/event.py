@@ -4,13 +4,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from pipeline.domain.identity import (
-    KINDS_BY_STRENGTH,
-    Key,
-    ambiguous,
-    customer_key,
-    well_formed,
-)
+from pipeline.domain.identity import CUSTOMER, SAID, Identities, Named
 from pipeline.domain.moments import LARGEST, parse_moment
 
 CHANNELS: Final = ("web", "email", "social", "phone", "store")
@@ -59,6 +53,7 @@ class RawEvent(msgspec.Struct, gc=False):
     properties: msgspec.Raw = msgspec.Raw(b"{}")
 
 
+_FIELDS: Final = {CUSTOMER: "customer_id"}
 _decode = msgspec.json.Decoder(RawEvent).decode
 _decode_any = msgspec.json.Decoder().decode
 
@@ -127,25 +122,19 @@ def _are_identities(found: object) -> bool:
     return found is None or (isinstance(found, dict) and all(isinstance(v, str) for v in found.values()))
 
 
-def primary(event: RawEvent) -> Key:
-    """The strongest identity that the event names: its customer id, else the strongest other; raises Invalid."""
-    customer_id = event.customer_id
-    if customer_id is not None:
-        if not well_formed(customer_id):
-            raise Invalid("bad_identity", "customer_id must be 1 to 256 printable characters")
-        if ":" in customer_id and ambiguous(customer_id):
-            raise Invalid("bad_identity", "customer_id reads like an identity of another kind")
-        return customer_key(customer_id)
-    if not event.identities:
-        raise Invalid("no_identity", "neither customer_id nor identities: nobody is named")
-    for kind in KINDS_BY_STRENGTH:
-        value = event.identities.get(kind)
-        if value is not None:
-            if not well_formed(value):
-                raise Invalid("bad_identity", f"identities.{kind} must be 1 to 256 printable characters")
-            return Key(f"{kind}:{value}")
-    kinds = ", ".join(KINDS_BY_STRENGTH)
-    raise Invalid("no_identity", f"no customer_id and none of the identities that are accepted today: {kinds}")
+def named(event: RawEvent, identities: Identities) -> Named:
+    """Whom the event names; raises Invalid if nobody. What does not count is passed over where something does."""
+    found = identities.of(event.customer_id, event.identities)
+    if found.primary:
+        return found
+    unfit = [(kind, why) for kind, why in found.ignored if why != "unknown_kind"]
+    if unfit:
+        said = "; ".join(f"{_FIELDS.get(kind) or f'identities.{kind}'} {SAID[why]}" for kind, why in unfit)
+        raise Invalid("bad_identity", f"nobody is named: {said}")
+    if event.identities:
+        kinds = ", ".join(identities.kinds) or "none"
+        raise Invalid("no_identity", f"no customer_id and none of the identities that count: {kinds}")
+    raise Invalid("no_identity", "neither customer_id nor identities: nobody is named")
 
 
 def moment(event: RawEvent) -> int:

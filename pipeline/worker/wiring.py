@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, nullcontext
 
 from pipeline import __version__
 from pipeline.adapters.http import HealthServer
+from pipeline.adapters.identity_kinds import identities_of
 from pipeline.adapters.journey_files import brought, load_texts, read_text
 from pipeline.adapters.kafka.changelog import ChangelogReader
 from pipeline.adapters.kafka.connection import connection
@@ -131,6 +132,7 @@ def limits(settings: Settings) -> Limits:
 async def wire(around: Surroundings) -> AsyncIterator[Wiring]:
     """Checks what the worker stands on, then gives it lanes, the tick, and its pages for machines."""
     settings = around.settings
+    identities = identities_of(settings)
     rulebook = rulebook_of(settings)
     metrics = PrometheusMetrics()
     metrics.set("lanes", settings.partitions, settings.clock)
@@ -175,7 +177,7 @@ async def wire(around: Surroundings) -> AsyncIterator[Wiring]:
 
         def make_lane(partition: int) -> LaneHandle:
             def new_intake(table: TouchTable) -> Intake:
-                return Intake(partition, table, limits(settings), home, shared.event_clock)
+                return Intake(partition, table, limits(settings), home, shared.event_clock, identities)
 
             ports = LanePorts(
                 inputs=around.inputs,

@@ -52,6 +52,7 @@ QUICK = {
     "tick_s": 0.2,
     "merge_wait_s": 0.2,
     "log_format": "json",
+    "identity_key": "a key for tests, made up by nobody",
     "grace": dict.fromkeys(("web", "email", "social", "phone", "store"), "1s"),
 }
 """Settings with which faults are noticed in seconds."""

@@ -8,15 +8,18 @@ from typing import Any, get_args
 import msgspec
 import pytest
 from jsonschema import Draft202012Validator
+from pydantic import SecretStr
 from ruamel.yaml import YAML
 
+from pipeline.adapters.identity_kinds import identities_of
 from pipeline.adapters.schemas import folder, mistakes, validator
 from pipeline.adapters.topic_files import topic_files
 from pipeline.application.intake import Batch, Command, Intake, Limits, Source
 from pipeline.application.lane_record import LaneRecord, encode_lane, first_lane_record
 from pipeline.application.ports import Headers, ProgressRecord
 from pipeline.application.records import customer_record, signal_record, transition_record
-from pipeline.domain.event import CHANNELS, Invalid, Reason, decode, moment, primary
+from pipeline.config import Settings
+from pipeline.domain.event import CHANNELS, Invalid, Reason, decode, moment, named
 from pipeline.domain.feed import Signal, SignalKind, Transition, TransitionKind
 from pipeline.domain.history import Entry
 from pipeline.domain.profile import new_position, new_profile, track_of
@@ -25,6 +28,7 @@ from pipeline.domain.touches import TouchTable
 SCHEMAS = sorted(folder().glob("*/v*.schema.json"))
 VALID = sorted(folder().glob("*/examples/*.json"))
 INVALID = sorted(folder().glob("*/examples/invalid/*.json"))
+IDENTITIES = identities_of(Settings(identity_key=SecretStr("k" * 32)))
 WRITTEN_BY_US = ("transition", "signal", "customer", "progress", "lane-record", "command")
 
 
@@ -127,7 +131,7 @@ def accepted(record: Any) -> bool:
     """Whether a lane takes the event, but for what needs its topic and its append time."""
     try:
         event = decode(json.dumps(record).encode(), 262_144, 32)
-        primary(event)
+        named(event, IDENTITIES)
         moment(event)
     except Invalid:
         return False

@@ -17,6 +17,7 @@ from pipeline.cli import main
 from pipeline.config import Settings
 from pipeline.dev.life import life
 from pipeline.dev.people import person
+from pipeline.domain.identity import ANONYMOUS_ONLY
 from pipeline.domain.touches import TouchTable
 
 MONDAY = 1_736_154_000_000
@@ -41,7 +42,7 @@ WEB = [
 
 def survey_of(records: Sequence[FeedRecord], channel: str = "web") -> Survey:
     table = TouchTable(load_models(Settings())[0])
-    surveyor = Surveyor(table, Limits(), event_clock=False)
+    surveyor = Surveyor(table, Limits(), event_clock=False, identities=ANONYMOUS_ONLY)
     surveyor.look(Source(f"raw.{channel}", "raw", channel), records)
     return surveyor.survey
 

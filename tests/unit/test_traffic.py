@@ -6,8 +6,8 @@ from itertools import islice, pairwise
 import pytest
 
 from pipeline.dev.traffic import LONGEST_DELAY, Delivery, traffic
-from pipeline.domain.event import decode, moment, primary
-from pipeline.domain.identity import public_key
+from pipeline.domain.event import decode, moment, named
+from pipeline.domain.identity import ANONYMOUS_ONLY, public_key
 
 START = 1_420_416_000_000
 HOUR = 3_600_000
@@ -41,7 +41,7 @@ def test_goes_on_where_it_stopped(stopped_after: int) -> None:
 def test_every_record_is_a_valid_event_under_the_key_of_its_identity() -> None:
     for delivery in SENT:
         event = decode(delivery.value, 262_144, 32)
-        assert public_key(primary(event)).encode() == delivery.key
+        assert public_key(named(event, ANONYMOUS_ONLY).primary).encode() == delivery.key
         assert moment(event) == delivery.occurred_at
 
 

@@ -92,6 +92,7 @@ def write_settings(given: Assignment, port: int = 0) -> Path:
         "brokers": given.stack.bootstrap,
         "redis_url": given.stack.redis_url,
         "http_port": port,
+        "identity_key": "a key for measuring, made up by nobody",
         **given.settings,
     }
     path.write_text(json.dumps(values, indent=2))
