@@ -100,6 +100,31 @@ def test_the_strongest_identity_is_the_key(fields: dict[str, Any], key: str) -> 
     assert arrival.key == key
 
 
+def test_what_else_an_event_names_its_customer_by_comes_along() -> None:
+    both = raw(identities={"anonymous": "ab12"})
+    batch = take([Read(raw()), Read(both), Read(raw(id="e2")), Read(both)])
+    assert [(arrival.key, arrival.others) for arrival in batch.arrivals] == [
+        ("c:anna", ()),
+        ("c:anna", ("anonymous:ab12",)),
+        ("c:anna", ()),
+        ("c:anna", ("anonymous:ab12",)),
+    ]
+
+
+def test_what_does_not_count_is_passed_over_and_counted() -> None:
+    batch = take(
+        [
+            Read(raw(customer_id="", identities={"anonymous": "ab12"})),
+            Read(raw(identities={"shoe": "44", "anonymous": "a\nb"})),
+            Read(raw(customer_id="anonymous:x", identities={"anonymous": "a" * 300})),
+            Read(raw(identities={"anonymous": " "}, occurred_at=NOW + 10**9)),
+        ]
+    )
+    assert [(arrival.key, arrival.others) for arrival in batch.arrivals] == [("anonymous:ab12", ()), ("c:anna", ())]
+    assert batch.ignored == {"invalid": 2, "unknown_kind": 1}
+    assert batch.reasons == ["bad_identity", "future"]
+
+
 @pytest.mark.parametrize(
     ("source", "fields", "channel"),
     [
