@@ -131,7 +131,7 @@ def test_nothing_to_replay_is_said(app: Application, candidate: Path) -> None:
 @pytest.mark.parametrize("command", [("diff", "five-stage", "buying"), ("shadow", "five-stage")])
 def test_kafka_that_is_away_is_said_in_one_sentence(command: tuple[str, ...], tmp_path: Path) -> None:
     away = tmp_path / "away.yaml"
-    away.write_text("brokers: 127.0.0.1:1\n")
+    away.write_text("brokers: 127.0.0.1:1\nidentities: []\n")
     refused = CliRunner().invoke(main.app, [*command, "--config", str(away)]).exception
     assert isinstance(refused, UserError)
     assert refused.exit_code == 2
