@@ -159,7 +159,7 @@ class Intake:
                 if known is not None and not raw.identities:
                     key = known
                 else:
-                    who = named(raw, self._identities)
+                    who = named(raw, self._identities, known)
                     key = who.primary
                 at = moment(raw)
                 appended = record.timestamp

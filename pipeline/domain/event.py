@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from pipeline.domain.identity import CUSTOMER, SAID, Identities, Named
+from pipeline.domain.identity import CUSTOMER, SAID, Identities, Key, Named
 from pipeline.domain.moments import LARGEST, parse_moment
 
 CHANNELS: Final = ("web", "email", "social", "phone", "store")
@@ -122,9 +122,12 @@ def _are_identities(found: object) -> bool:
     return found is None or (isinstance(found, dict) and all(isinstance(v, str) for v in found.values()))
 
 
-def named(event: RawEvent, identities: Identities) -> Named:
-    """Whom the event names; raises Invalid if nobody. What does not count is passed over where something does."""
-    found = identities.of(event.customer_id, event.identities)
+def named(event: RawEvent, identities: Identities, known: Key | None = None) -> Named:
+    """Whom the event names; raises Invalid if nobody. What does not count is passed over where something does.
+
+    `known`: the key of its customer id, where that is known to count.
+    """
+    found = identities.of(event.customer_id, event.identities, known)
     if found.primary:
         return found
     unfit = [(kind, why) for kind, why in found.ignored if why != "unknown_kind"]

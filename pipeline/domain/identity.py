@@ -67,19 +67,23 @@ class Identities:
     """The kinds that count beside the customer id, strongest first.
 
     `never` says of a text that it identifies nobody, as the placeholders of senders do; it is asked of a value as it
-    was sent and in its one spelling. What has been worked out is remembered, for so many values of a kind at most.
+    was sent and in its one spelling. What has been worked out is remembered, for so many values of a kind at most;
+    customer ids are not, since who asks for them again knows their keys.
     """
 
     def __init__(self, kinds: Sequence[Kind], never: Callable[[str], bool], digest: Digest) -> None:
         self.kinds = {kind.name: kind for kind in kinds}
         self._never = never
         self._digest = digest
-        self._found: dict[str, dict[str, tuple[Key, Ignored | None]]] = {name: {} for name in (CUSTOMER, *self.kinds)}
+        self._found: dict[str, dict[str, tuple[Key, Ignored | None]]] = {name: {} for name in self.kinds}
 
-    def of(self, customer_id: str | None, identities: Mapping[str, str] | None) -> Named:
-        """Whom an event names that says this of its customer."""
+    def of(self, customer_id: str | None, identities: Mapping[str, str] | None, known: Key | None = None) -> Named:
+        """Whom an event names that says this of its customer. `known`: the key of its customer id, if it counts."""
         keys: list[Key] = []
         ignored: list[tuple[str, Ignored]] = []
+        if known is not None:
+            keys.append(known)
+            customer_id = None
         for kind, value in self._by_strength(customer_id, identities or {}):
             key, why = self.look_up(kind, value)
             if why is None:
@@ -101,6 +105,8 @@ class Identities:
 
     def look_up(self, kind: str, value: str) -> tuple[Key, Ignored | None]:
         """The key of a value, or an empty one and why there is none."""
+        if kind == CUSTOMER:
+            return (Key(""), "invalid") if len(value) > MAX_LENGTH else self._work_out(kind, value)
         found = self._found.get(kind)
         if found is None:
             return Key(""), "unknown_kind"
