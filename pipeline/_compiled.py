@@ -30,6 +30,7 @@ MODULES = (
     "pipeline.domain.touches",
     "pipeline.domain.profile",
     "pipeline.domain.remembered",
+    "pipeline.domain.strands",
 )
 PURE = "JOURNEY_PURE"
 SUFFIX = EXTENSION_SUFFIXES[0]

@@ -39,13 +39,21 @@ class VersionCause(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     way: str
 
 
+class LinkCause(msgspec.Struct, frozen=True):
+    """An identity came to this customer, was cut off again, or is the owner that this one joined."""
+
+    change: Literal["united", "cut", "joined"]
+    identity: str
+
+
 class Cause(msgspec.Struct, frozen=True):
-    """An event or a silence, and the rule that it met; or that another version of the journey was promoted."""
+    """An event or a silence, and the rule that it met; that another version of the journey was promoted; or a link."""
 
     rule: str
     event: EventCause | None = None
     timer: TimerCause | None = None
     version: VersionCause | None = None
+    link: LinkCause | None = None
 
 
 class PublishedTransition(msgspec.Struct, frozen=True, rename={"from_": "from"}):

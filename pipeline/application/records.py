@@ -4,15 +4,18 @@ import orjson
 
 from pipeline.domain.carry import MOVED
 from pipeline.domain.event import CHANNELS
+from pipeline.domain.extremes import NEVER
 from pipeline.domain.feed import Signal, Transition
 from pipeline.domain.history import Entry
 from pipeline.domain.identity import Key, public_key
 from pipeline.domain.moments import format_moment
-from pipeline.domain.profile import Profile
+from pipeline.domain.profile import Profile, Strand, new_strand
+from pipeline.domain.uniting import LINKED
 
 # Records are put together as text: making dicts for a JSON encoder costs twice as much.
 
 _REMEMBERED = 10_000
+_UNVERIFIED = ',"unverified":true'
 _names: dict[str, str] = {}
 
 
@@ -25,12 +28,15 @@ def transition_record(transition: Transition, published_at: str) -> bytes:
     supersedes = ""
     if transition.supersedes:
         supersedes = ",".join([f'"{_entry_id(customer, journey, gone)}"' for gone in transition.supersedes])
+    into = ""
+    if transition.kind == "moved" and entry.rule == LINKED:
+        into = f',"into":"{_public(entry.channel)}"'
     text = (
         f'{{"id":"{customer}:{journey}:{epoch}:{seq}",'
         f'"customer_id":"{customer}","journey":"{journey}","version":{version},"seq":{seq},'
         f'"kind":"{transition.kind}","from":{_or_null(transition.from_)},"to":{_or_null(transition.to)},'
         f'"entry":"{_entry_id(customer, journey, entry)}","supersedes":[{supersedes}],'
-        f'"occurred_at":"{format_moment(entry.at)}","published_at":"{published_at}","cause":{_cause(entry)}}}'
+        f'"occurred_at":"{format_moment(entry.at)}","published_at":"{published_at}","cause":{_cause(entry)}{into}}}'
     )
     return text.encode()
 
@@ -55,7 +61,7 @@ def signal_record(signal: Signal, published_at: str) -> bytes:
 
 def customer_record(profile: Profile, updated_at: str) -> bytes:
     """Customer v1: where the customer is in every journey."""
-    strand = profile.strands[0]
+    strand = _one_of(profile)
     journeys: list[str] = []
     for position in profile.positions:
         since = "null"
@@ -63,14 +69,15 @@ def customer_record(profile: Profile, updated_at: str) -> bytes:
             since = f'"{format_moment(position.since)}"'
         journeys.append(
             f'"{_name(position.journey)}":{{"version":{position.version},"stage":{_or_null(position.stage)},'
-            f'"since":{since},"seq":{position.seq}}}'
+            f'"since":{since},"seq":{position.seq}{_UNVERIFIED if position.unverified else ""}}}'
         )
     touches = ",".join([f'"{channel}":{count}' for channel, count in zip(CHANNELS, strand.touches, strict=True)])
+    merged_into = f'"{_public(profile.to)}"' if profile.to else "null"
     text = (
         f'{{"customer_id":"{escaped(public_key(Key(profile.key)))}","epoch":{profile.epoch},'
         f'"journeys":{{{",".join(journeys)}}},"touches":{{{touches}}},'
-        f'"first_seen":"{format_moment(strand.first)}","last_seen":"{format_moment(strand.newest)}",'
-        f'"merged_into":null,"updated_at":"{updated_at}"}}'
+        f'"first_seen":{_moment_or_null(strand.first)},"last_seen":{_moment_or_null(strand.newest)},'
+        f'"merged_into":{merged_into},"updated_at":"{updated_at}"}}'
     )
     return text.encode()
 
@@ -103,9 +110,30 @@ def _entry_id(customer: str, journey: str, entry: Entry) -> str:
     return f"{customer}:{journey}:{_name(entry.rule)}:{escaped(event) if event else entry.at}"
 
 
+def _one_of(profile: Profile) -> Strand:
+    """What all strands together have counted, as one."""
+    strands = profile.strands
+    if len(strands) == 1:
+        only: Strand = strands[0]
+        return only
+    total = new_strand(profile.frame, profile.key)
+    for strand in strands:
+        if strand.newest != NEVER:
+            total.first = strand.first if total.first == NEVER else min(total.first, strand.first)
+            total.newest = max(total.newest, strand.newest)
+            total.touches = tuple([one + more for one, more in zip(total.touches, strand.touches, strict=True)])
+    return total
+
+
+def _public(key: str) -> str:
+    return escaped(public_key(Key(key)))
+
+
 def _cause(entry: Entry) -> str:
-    """What brought the customer there: an event, the silence since a moment, or another version of the journey."""
+    """What brought the customer there: an event, the silence since a moment, another version of the journey, a link."""
     rule = _name(entry.rule)
+    if entry.rule == LINKED:
+        return f'{{"link":{{"change":"{entry.type}","identity":"{_public(entry.channel)}"}},"rule":"{LINKED}"}}'
     if entry.rule == MOVED:
         return f'{{"version":{{"from":{entry.since},"way":"{entry.type}"}},"rule":"{MOVED}"}}'
     if entry.event:
@@ -115,6 +143,10 @@ def _cause(entry: Entry) -> str:
         )
     since, due = format_moment(entry.since), format_moment(entry.at)
     return f'{{"timer":{{"rule":"{rule}","since":"{since}","due":"{due}"}},"rule":"{rule}"}}'
+
+
+def _moment_or_null(at: int) -> str:
+    return "null" if at == NEVER else f'"{format_moment(at)}"'
 
 
 def _or_null(name: str) -> str:

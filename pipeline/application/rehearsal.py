@@ -137,7 +137,7 @@ class _Play:
         self._taken += 1
         for arrival in batch.arrivals:
             feed = Feed()
-            outcome = self._fold.event(self._profile, arrival.event, self._now, feed)
+            outcome = self._fold.event(self._profile, arrival.key, arrival.event, self._now, feed)
             self.rehearsal.outcomes[given.id] = arrival.event.touch if outcome == "folded" else outcome
             self.history.read(feed, given.arrives)
         for reason in batch.reasons:

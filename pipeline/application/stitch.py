@@ -132,7 +132,7 @@ class Stitch:
         touched = bool(fold.carries) and self._carried(profile, arrivals[0], feed)
         for arrival in arrivals:
             try:
-                outcome = fold.event(profile, arrival.event, watermark, feed)
+                outcome = fold.event(profile, key, arrival.event, watermark, feed)
             except Exception as error:  # a bug of the rules must cost one event, not the lane
                 raise FoldRaised(arrival, traceback.format_exc(), error) from error
             tally = counts[arrival.channel]

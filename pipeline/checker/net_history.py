@@ -20,7 +20,8 @@ class Track:
     `entries`: entry id -> (occurred_at, stage), both as published; times are RFC 3339 in one form, so they compare.
     `stage` is None at the start. `into`: the customer that this one has joined, if so. `whole`: known from seq 1 on.
     `closed`: entries from before the last other version was promoted, which nothing may withdraw any more; `moves`:
-    (version, stage before, stage after) of each such switch.
+    (version, stage before, stage after) of each such switch. `linked`: a link has said since that the stage before all
+    of `entries` is `behind`.
     """
 
     epoch: int
@@ -31,9 +32,13 @@ class Track:
     whole: bool = True
     closed: dict[str, tuple[str, str]] = field(default_factory=dict)
     moves: list[tuple[int, str | None, str | None]] = field(default_factory=list)
+    linked: bool = False
+    behind: str | None = None
 
     def unsettled(self) -> str | None:
         """Why the last record cannot be the last of its batch, if so: the stage must be that of the newest entry."""
+        if not self.entries and self.linked:
+            return self._unlike(self.behind)
         if not self.entries and self.moves:
             return self._unlike(self.moves[-1][2])
         newest = max((at for at, _ in self.entries.values()), default=None)
@@ -127,7 +132,14 @@ class Subscriber:
     def _change(self, track: Track, record: Record) -> None:
         kind, entry, superseded = record["kind"], record["entry"], record["supersedes"]
         if track.into is not None:
-            self._problem(record, f"the customer has joined {track.into}")
+            track.into = None  # it is its own again
+        if "link" in record["cause"] and kind == "corrected":
+            self._withdraw(track, record, superseded)
+            track.closed.update(track.entries)
+            track.entries.clear()
+            track.behind = record["to"]
+            track.linked = True
+            return
         if kind == "entered":
             if record["occurred_at"] < max((at for at, _ in track.entries.values()), default=""):
                 self._problem(record, "entered before an entry that was there; that is a correction")
@@ -135,18 +147,23 @@ class Subscriber:
                 self._problem(record, "entered supersedes nothing")
         if kind in {"entered", "corrected"}:
             self._withdraw(track, record, superseded)
-            if entry in track.entries or entry in track.closed:
+            if entry in track.entries or (entry in track.closed and not track.linked):
                 self._problem(record, f"the entry {entry} is there already")
             track.entries[entry] = (record["occurred_at"], record["to"])
         elif kind == "retracted":
             self._withdraw(track, record, [entry])
         elif kind == "moved" and "into" not in record:
             track.moves.append((record["version"], record["from"], record["to"]))
+            track.linked = False
             track.closed.update(track.entries)
             track.entries.clear()
         elif kind == "moved":
+            if record["to"] is not None:
+                self._problem(record, "who has joined another is in no stage")
             track.into = record["into"]
             track.entries.clear()
+            track.closed.clear()
+            track.linked = False
         else:
             self._problem(record, f"unknown kind {kind}")
 

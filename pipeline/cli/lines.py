@@ -52,7 +52,10 @@ def stage(name: str | None) -> Text:
 
 
 def why(cause: Cause) -> str:
-    """`order_placed on web`, `90d of silence since 2015-03-12 09:00`, `an act at 2015-03-12 09:00`, `stay from v1`."""
+    """`order_placed on web`, `90d of silence since 2015-03-12 09:00`, `an act at 2015-03-12 09:00`, `stay from v1`,
+    `united anonymous:ab12`."""
+    if cause.link is not None:
+        return f"{cause.link.change} {cause.link.identity}"
     if cause.version is not None:
         return f"{cause.version.way} from v{cause.version.from_}"
     if cause.event is not None:

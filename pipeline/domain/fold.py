@@ -1,7 +1,8 @@
 """The fold: a customer's profile moved on by one event, or by time alone. See docs/semantics.md for the rules.
 
 In order, an event costs one `step` per journey that it matters to. Out of order, the remembered events are stepped
-again from the base, and the difference to what was published goes out as corrections.
+again from the base, and the difference to what was published goes out as corrections. So it does if another strand
+comes to the profile, or one goes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +15,33 @@ from pipeline.domain.event import CHANNELS
 from pipeline.domain.extremes import FAR, NEVER
 from pipeline.domain.feed import Feed, Signal, SignalKind, Transition, TransitionKind
 from pipeline.domain.history import Entry, Firing
-from pipeline.domain.profile import Event, Pending, Position, Profile, Strand, Track, before, new_position
+from pipeline.domain.profile import Event, Pending, Position, Profile, Strand, Track, before, new_position, track_of
 from pipeline.domain.remembered import append, forget, insert, older, recent_of, remembers
+from pipeline.domain.strands import (
+    absorb,
+    absorb_one,
+    add,
+    boundary,
+    closed_of,
+    comes_last,
+    find,
+    found_or_made,
+    is_empty,
+    is_shut,
+    join,
+    newest_of,
+    note_bases,
+    open_to,
+    own_base,
+    put_base,
+    remembered_of,
+    settle_bases,
+    shut,
+    without_doubles,
+)
 from pipeline.domain.touches import UNCLASSIFIED
 from pipeline.domain.track import project, settle, step, wake, without_final
+from pipeline.domain.uniting import CUT, JOINED, LINKED, UNITED, latest, translate, united
 
 Outcome = Literal["folded", "duplicate", "late"]
 
@@ -45,32 +69,26 @@ class Fold:
         self._limit = limit
         self.carries = dict(carries or {})
 
-    def event(self, profile: Profile, event: Event, watermark: int | None, feed: Feed) -> Outcome:
-        """Takes one event of this customer; changes `profile` in place and adds to `feed`."""
-        strand: Strand = profile.strands[0]
+    def event(self, profile: Profile, identity: str, event: Event, watermark: int | None, feed: Feed) -> Outcome:
+        """Takes one event of that identity, which this profile owns; changes `profile` in place and adds to `feed`."""
+        strands = profile.strands
+        if len(strands) != 1:
+            return self._among(profile, identity, event, watermark, feed)
+        strand: Strand = strands[0]
+        if strand.identity != identity:
+            return self._among(profile, identity, event, watermark, feed)
         at = event.at
         in_order = True
         newest = strand.newest
-        if strand.count:
+        if newest != NEVER:
             if remembers(strand, event.id):
                 return "duplicate"
             if at <= newest:
                 if at < newest - self._lateness or (strand.floor is not None and before(event, strand.floor)):
                     strand.late += 1
                     return "late"
-                in_order = at == newest and before(recent_of(strand)[-1], event)
-        touch = event.touch
-        if touch in self._company:
-            strand.company += 1
-        else:
-            strand.touches = _one_more(strand.touches, _CHANNEL[event.channel])
-            if touch == UNCLASSIFIED:
-                strand.unclassified += 1
-                feed.unclassified += 1
-        if at > newest:
-            strand.newest = at
-        if at < strand.first or strand.first == NEVER:
-            strand.first = at
+                in_order = at == newest and (strand.count == 0 or before(recent_of(strand)[-1], event))
+        self._count(strand, event, feed)
         known = NEVER if watermark is None else watermark
         if in_order:
             self._append(profile, strand, event, newest, known, feed)
@@ -81,10 +99,47 @@ class Fold:
             feed.truncated += 1
         return "folded"
 
+    def _among(self, profile: Profile, identity: str, event: Event, watermark: int | None, feed: Feed) -> Outcome:
+        """The same for one identity among several."""
+        for other in profile.strands:
+            if remembers(other, event.id):
+                return "duplicate"
+        strand = found_or_made(profile, identity)
+        if len(profile.strands) == 1:
+            return self.event(profile, identity, event, watermark, feed)
+        newest, at = newest_of(profile), event.at
+        if at < newest - self._lateness or is_shut(profile, event):
+            strand.late += 1
+            return "late"
+        self._count(strand, event, feed)
+        known = NEVER if watermark is None else watermark
+        self._expire(profile, max(newest, at) - self._lateness, known)
+        if at > newest or (at == newest and comes_last(profile, event)):
+            self._append(profile, strand, event, newest, known, feed)
+        else:
+            self._insert(profile, strand, event, known, feed)
+        if strand.count > self._limit:
+            self._overflow(profile, strand)
+            feed.truncated += 1
+        return "folded"
+
+    def _count(self, strand: Strand, event: Event, feed: Feed) -> None:
+        """What the strand counts of an event that it accepts."""
+        at, touch = event.at, event.touch
+        if touch in self._company:
+            strand.company += 1
+        else:
+            strand.touches = _one_more(strand.touches, _CHANNEL[event.channel])
+            if touch == UNCLASSIFIED:
+                strand.unclassified += 1
+                feed.unclassified += 1
+        strand.newest = max(strand.newest, at)
+        if at < strand.first or strand.first == NEVER:
+            strand.first = at
+
     def time(self, profile: Profile, watermark: int, feed: Feed) -> None:
         """Lets everything fire that `watermark` makes due, and says when to look again."""
-        strand: Strand = profile.strands[0]
-        horizon = strand.newest - self._lateness
+        horizon = newest_of(profile) - self._lateness
         soonest = FAR
         for place in range(len(self.journeys)):
             journey: Journey = self.journeys[place]
@@ -130,14 +185,21 @@ class Fold:
 
     def _carry(self, profile: Profile, position: Position, carry: Carry, feed: Feed) -> None:
         """Ends the former version's time, and begins the new one's with what is known: nothing before it changes."""
-        strand: Strand = profile.strands[0]
-        former, horizon = carry.former, strand.newest - self._lateness
+        if not profile.strands:
+            position.version = carry.journey.version
+            position.base = position.track = carry.journey.start
+            return
+        newest, former = newest_of(profile), carry.former
+        horizon = newest - self._lateness
         known = NEVER if profile.parked else carry.watermark
         track = self._time_passed(profile, former, position, [], _ahead(position), horizon, known, feed)
-        way, closed = carry.way(track.stage), max(strand.newest, track.since)
+        way, closed = carry.way(track.stage), max(newest, track.since)
+        if len(profile.strands) > 1:
+            for strand in profile.strands:
+                put_base(strand, carry.journey, _carried(carry, position, strand, closed))
         if way == REFOLD:
             base = settle(former, position.base, horizon, [])
-            remembered = _open_to(position, recent_of(strand))
+            remembered = open_to(position, remembered_of(profile))
             made = carry.again(base, remembered, closed)
         else:
             made = carry.convert(track, closed)
@@ -166,7 +228,7 @@ class Fold:
                 if expired == count:
                     position.base = track
                 else:
-                    gone = _open_to(position, recent_of(strand)[:expired])
+                    gone = open_to(position, recent_of(strand)[:expired])
                     position.base = _refold(journey, position.base, gone, [])
             entries: list[Entry] = []
             if position.closed is not None and horizon > position.closed:
@@ -195,8 +257,8 @@ class Fold:
     def _insert(self, profile: Profile, strand: Strand, event: Event, watermark: int, feed: Feed) -> None:
         """An event from before the newest: it takes its place, and what follows is stepped again."""
         insert(strand, event)
-        recent = recent_of(strand)
-        horizon = strand.newest - self._lateness
+        recent = remembered_of(profile)
+        horizon = newest_of(profile) - self._lateness
         for place in range(len(self.journeys)):
             journey: Journey = self.journeys[place]
             position: Position = profile.positions[place]
@@ -205,7 +267,7 @@ class Fold:
             if position.closed is not None and event.at <= position.closed:
                 continue
             entries: list[Entry] = []
-            position.track = _refold(journey, position.base, _open_to(position, recent), entries)
+            position.track = _refold(journey, position.base, open_to(position, recent), entries)
             entries = [entry for entry in entries if entry.at >= horizon]
             self._time_passed(profile, journey, position, entries, list(position.history), horizon, watermark, feed)
             _index(profile, journey, position.track, watermark, feed)
@@ -213,14 +275,16 @@ class Fold:
     def _overflow(self, profile: Profile, strand: Strand) -> None:
         """More events within lateness than are kept: the oldest joins the base for good."""
         oldest: Event = recent_of(strand)[0]
-        forget(strand, 1)
+        gone = [oldest]
+        if len(profile.strands) == 1:
+            forget(strand, 1)
+        else:
+            gone = absorb(profile, oldest, self.journeys, NEVER, NEVER)
         for place in range(len(self.journeys)):
             journey: Journey = self.journeys[place]
             position: Position = profile.positions[place]
-            if position.closed is not None and oldest.at <= position.closed:
-                continue
             entries: list[Entry] = []
-            position.base = step(journey, position.base, oldest, entries)
+            position.base = _refold(journey, position.base, open_to(position, gone), entries)
             for entry in entries:
                 if entry in position.history:
                     history = list(position.history)
@@ -229,6 +293,200 @@ class Fold:
                     remember(position, entry)
         strand.truncated += 1
         strand.floor = oldest
+
+    def unite(self, profile: Profile, strand: Strand, watermark: int | None, feed: Feed) -> None:
+        """Takes in a strand that another record had; its frame is that of the profile.
+
+        What lies before its time and ours is put together from both bases, the rest is folded in order.
+        """
+        known = NEVER if watermark is None else watermark
+        guessed = translate(strand, {journey.name: journey for journey in self.journeys}, self.carries)
+        without_doubles(profile, strand, self._company)
+        horizon = newest_of(profile) - self._lateness
+        places = range(len(self.journeys))
+        ours = [settle(self.journeys[p], profile.positions[p].base, horizon, []) for p in places]
+        theirs = [settle(j, own_base(strand, j), strand.newest - self._lateness, []) for j in self.journeys]
+        both = max([closed_of(profile)] + [latest(track) for track in ours + theirs])
+        until = boundary(both + 1)
+        mine = find(profile, strand.identity)
+        note_bases(profile)
+        gone = absorb(profile, until, self.journeys, horizon, known)
+        absorb_one(strand, until, self.journeys, (), horizon, known)
+        bases: list[Track] = []
+        final: list[list[Entry]] = []
+        for place in places:
+            journey: Journey = self.journeys[place]
+            entries: list[Entry] = []
+            here = _refold(journey, ours[place], open_to(profile.positions[place], gone), entries)
+            ours[place] = settle(journey, here, both, entries)
+            there = settle(journey, own_base(strand, journey), both, [])
+            bases.append(united(journey, [ours[place], there]))
+            final.append([entry for entry in entries if entry.at >= horizon])
+            if mine is not None:
+                put_base(mine, journey, united(journey, [own_base(mine, journey), there]))
+            if journey.name in guessed:
+                profile.positions[place].unverified = True
+        if mine is None:
+            add(profile, strand)
+        else:
+            join(mine, strand)
+        settle_bases(profile, self.journeys, both)
+        for each in profile.strands:
+            shut(each, both + 1)
+        self._begin_anew(profile, bases, ours, final, UNITED, strand.identity, horizon, known, feed)
+        for each in profile.strands:
+            while each.count > self._limit:
+                self._overflow(profile, each)
+                feed.truncated += 1
+
+    def cut(self, profile: Profile, identity: str, watermark: int | None, feed: Feed) -> Strand | None:
+        """Takes the identity's strand out again and returns it, None if there is none."""
+        strand = find(profile, identity)
+        if strand is None:
+            return None
+        known = NEVER if watermark is None else watermark
+        horizon = newest_of(profile) - self._lateness
+        note_bases(profile)
+        settle_bases(profile, self.journeys, horizon)
+        rest = tuple([other for other in profile.strands if other is not strand])
+        ours: list[Track] = []
+        bases: list[Track] = []
+        for place in range(len(self.journeys)):
+            journey: Journey = self.journeys[place]
+            position: Position = profile.positions[place]
+            ours.append(settle(journey, position.base, horizon, []))
+            base = ours[place]
+            if own_base(strand, journey) is not journey.start:
+                left = [own_base(other, journey) for other in rest]
+                left = [track for track in left if track is not journey.start]
+                base = settle(journey, united(journey, left), horizon, [])
+                position.unverified = len(left) > 1
+            if known != NEVER:
+                base = without_final(journey, base, horizon, known)
+            bases.append(base)
+            if len(rest) == 1:
+                position.unverified = False
+        self._let_out(profile, strand, horizon)
+        profile.strands = rest
+        for other in rest:
+            if other.newest - self._lateness < horizon:
+                shut(other, horizon)
+        self._begin_anew(profile, bases, ours, [[] for _ in ours], CUT, identity, horizon, known, feed)
+        return strand
+
+    def leave(self, profile: Profile, into: str, feed: Feed) -> tuple[Strand, ...]:
+        """Takes all strands out, for the owner `into`, and says so in every journey in which something was published.
+
+        The numbers of what is published go on from there, if ever a strand comes back.
+        """
+        newest = newest_of(profile)
+        note_bases(profile)
+        for strand in profile.strands:
+            self._let_out(profile, strand, newest - self._lateness)
+        for place in range(len(self.journeys)):
+            journey: Journey = self.journeys[place]
+            position: Position = profile.positions[place]
+            for fired in position.fired:
+                _publish_signal(profile, journey, position, "retracted", fired, newest, NEVER, feed)
+            if position.seq:
+                at = profile.epoch if newest == NEVER else newest
+                entry = Entry(at, LINKED, "", str(position.seq + 1), JOINED, into, NEVER)
+                _publish(profile, journey, position, "moved", entry, "", (), feed)
+            position.base = position.track = journey.start
+            position.history, position.ahead, position.fired, position.trail = (), 0, (), b""
+            position.since, position.closed, position.unverified = NEVER, None, False
+        left = tuple([strand for strand in profile.strands if not is_empty(strand)])
+        profile.strands = ()
+        profile.indexed = feed.due[profile.key] = None
+        return left
+
+    def _let_out(self, profile: Profile, strand: Strand, horizon: int) -> None:
+        """Makes the strand ready for another profile: what is decided here goes into its own bases."""
+        until = max(horizon, closed_of(profile) + 1)
+        absorb_one(strand, boundary(until), self.journeys, profile.positions, horizon, NEVER)
+        if strand.newest - self._lateness < until:
+            shut(strand, until)
+
+    def _expire(self, profile: Profile, horizon: int, watermark: int) -> list[Event]:
+        """Several strands: what is older than the horizon joins the bases."""
+        gone = absorb(profile, boundary(horizon), self.journeys, horizon, watermark)
+        if gone:
+            for place in range(len(self.journeys)):
+                journey: Journey = self.journeys[place]
+                position: Position = profile.positions[place]
+                position.base = _refold(journey, position.base, open_to(position, gone), [])
+        for strand in profile.strands:
+            if strand.floor is not None and strand.floor.at < horizon:
+                strand.floor = None
+        return gone
+
+    def _begin_anew(
+        self,
+        profile: Profile,
+        bases: list[Track],
+        ours: list[Track],
+        final: list[list[Entry]],
+        change: str,
+        identity: str,
+        past: int,
+        watermark: int,
+        feed: Feed,
+    ) -> None:
+        """Folds what is remembered from other `bases`, and publishes the difference.
+
+        By journey, `ours` is what was behind the events that are remembered before, and `final` the entries that have
+        become final on the way. `past`: the horizon before.
+        """
+        events = remembered_of(profile)
+        horizon = newest_of(profile) - self._lateness
+        tracks: list[Track] = []
+        made: list[list[Entry]] = []
+        for place in range(len(self.journeys)):
+            journey: Journey = self.journeys[place]
+            position: Position = profile.positions[place]
+            entries: list[Entry] = []
+            tracks.append(_refold(journey, bases[place], open_to(position, events), entries))
+            made.append(entries)
+            position.base = bases[place]
+        self._expire(profile, horizon, watermark)
+        for place in range(len(self.journeys)):
+            journey = self.journeys[place]
+            position = profile.positions[place]
+            known = _told(journey, position) if watermark == NEVER else watermark
+            settled = final[place]
+            if (bases[place].stage, bases[place].since) != (ours[place].stage, ours[place].since):
+                self._link(profile, journey, position, bases[place], ours[place], settled, change, identity, feed)
+                settled = []
+            position.track = _without_old(journey, tracks[place], position.fired, max(past, horizon), known)
+            entries = [*settled, *made[place]]
+            self._time_passed(profile, journey, position, entries, list(position.history), horizon, known, feed)
+            _finish(position, len(settled) - (len(entries) - len(position.history)))
+            _index(profile, journey, position.track, watermark, feed)
+        if len(profile.strands) == 1:
+            profile.strands[0].bases = ()
+
+    def _link(
+        self,
+        profile: Profile,
+        journey: Journey,
+        position: Position,
+        base: Track,
+        ours: Track,
+        settled: list[Entry],
+        change: str,
+        identity: str,
+        feed: Feed,
+    ) -> None:
+        """Says where the customer was before all that is remembered; what follows is told anew."""
+        gone = tuple([entry for entry in position.history if entry not in settled])
+        at = ours.since if base.since == NEVER else base.since
+        entry = Entry(at, LINKED, base.stage, str(position.seq + 1), change, identity, base.since)
+        _publish(profile, journey, position, "corrected", entry, base.stage, gone, feed)
+        for old in position.history:
+            if old in settled:
+                remember(position, old)
+        remember(position, entry)
+        position.history, position.ahead = (), 0
 
     def _time_passed(
         self,
@@ -277,7 +535,7 @@ class Fold:
         watermark: int,
         feed: Feed,
     ) -> None:
-        newest = profile.strands[0].newest
+        newest = newest_of(profile)
         kept: list[Firing] = []
         for fired in position.fired:
             if (fired.due, fired.rule, fired.since) in ready:
@@ -305,10 +563,35 @@ def _refold(journey: Journey, base: Track, events: list[Event], entries: list[En
     return track
 
 
-def _open_to(position: Position, events: list[Event]) -> list[Event]:
-    """Those of the events that the version which holds now decides about."""
-    closed = position.closed
-    return events if closed is None else [event for event in events if event.at > closed]
+def _carried(carry: Carry, position: Position, strand: Strand, closed: int) -> Track:
+    """What a strand alone has left behind, its remembered events too, under the version that holds now."""
+    former = carry.former
+    base, events = own_base(strand, former), open_to(position, recent_of(strand))
+    track = _refold(former, base, events, [])
+    return carry.again(base, events, closed) if carry.way(track.stage) == REFOLD else carry.convert(track, closed)
+
+
+def _without_old(journey: Journey, track: Track, fired: tuple[Firing, ...], horizon: int, watermark: int) -> Track:
+    """The track without the signals that would be told now, although they were due before the horizon."""
+    kept = {(each.due, each.rule, each.since) for each in fired}
+    pending = [
+        one
+        for one in track.pending
+        if one in kept
+        or one[0] >= horizon
+        or journey.timers[one[1]].to is not None
+        or watermark < one[0] + journey.timers[one[1]].grace
+    ]
+    return track_of(track.stage, track.since, track.settle_at, tuple(pending), track.last, track.counts, track.windows)
+
+
+def _finish(position: Position, number: int) -> None:
+    """Moves the oldest `number` entries to the trail, whatever their time."""
+    for entry in position.history[: max(number, 0)]:
+        remember(position, entry)
+    if number > 0:
+        position.history = position.history[number:]
+        position.ahead = min(position.ahead, len(position.history))
 
 
 def _one_more(touches: tuple[int, ...], channel: int) -> tuple[int, ...]:

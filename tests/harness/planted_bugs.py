@@ -34,8 +34,8 @@ class BuggyFold:
         self.journeys = fold.journeys
         self.align = fold.align
 
-    def event(self, profile: Profile, event: Event, watermark: int | None, feed: Feed) -> Outcome:
-        outcome = self._fold.event(profile, event, watermark, feed)
+    def event(self, profile: Profile, identity: str, event: Event, watermark: int | None, feed: Feed) -> Outcome:
+        outcome = self._fold.event(profile, identity, event, watermark, feed)
         if event.type in self._types:  # after the fold has changed the profile: half a change must not survive
             raise PlantedBug(f"cannot fold {event.type}")
         return outcome

@@ -76,7 +76,7 @@ def put_customer(settings: Settings, customer: str) -> int:
     for number, (kind, touch) in enumerate(acts):
         at = MONDAY + number * DAY
         event = event_of(f"e{number}", at, at, 0, number, kind, touch, "web")
-        assert rules.fold.event(profile, event, None, Feed()) == "folded"
+        assert rules.fold.event(profile, profile.key, event, None, Feed()) == "folded"
     lane = home_partition(customer.encode(), P)
     record = first_lane_record(settings.application, P)
     record.watermark = MONDAY + 3 * DAY

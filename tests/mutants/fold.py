@@ -132,9 +132,9 @@ def overtaken_signals_are_dropped(patch: pytest.MonkeyPatch) -> None:
 def timers_are_looked_at_only_when_the_watermark_rises(patch: pytest.MonkeyPatch) -> None:
     original = Fold.event
 
-    def event(self: Fold, profile: Profile, event: Event, watermark: int | None, *rest: Any) -> Any:
+    def event(self: Fold, profile: Profile, who: str, event: Event, watermark: int | None, *rest: Any) -> Any:
         told = any(position.ahead or position.fired for position in profile.positions)
-        return original(self, profile, event, watermark if told else None, *rest)
+        return original(self, profile, who, event, watermark if told else None, *rest)
 
     patch.setattr(Fold, "event", event)
 
@@ -373,11 +373,11 @@ def a_late_event_is_folded(patch: pytest.MonkeyPatch) -> None:
     """An event older than the lateness allows takes part in the fold."""
     original = Fold.event
 
-    def event(self: Fold, profile: Profile, event: Event, *rest: Any) -> Any:
+    def event(self: Fold, profile: Profile, *rest: Any) -> Any:
         lateness, self._lateness = self._lateness, FAR >> 1
         profile.strands[0].floor = None
         try:
-            return original(self, profile, event, *rest)
+            return original(self, profile, *rest)
         finally:
             self._lateness = lateness
 
@@ -389,11 +389,11 @@ def a_duplicate_is_counted(patch: pytest.MonkeyPatch) -> None:
     """An event that comes again is folded again."""
     original = Fold.event
 
-    def event(self: Fold, profile: Profile, event: Event, *rest: Any) -> Any:
-        outcome = original(self, profile, event, *rest)
+    def event(self: Fold, profile: Profile, who: str, event: Event, *rest: Any) -> Any:
+        outcome = original(self, profile, who, event, *rest)
         if outcome == "duplicate":
             again = changed(event, id=f"{event.id} again")
-            outcome = original(self, profile, again, *rest)
+            outcome = original(self, profile, who, again, *rest)
         return outcome
 
     patch.setattr(Fold, "event", event)

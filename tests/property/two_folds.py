@@ -86,6 +86,13 @@ def _compile(
     return table, tuple(compile_journey(spec, table.company) for spec in loaded)
 
 
+def event_for(models: Models, sent: Sent) -> Event:
+    """The event as the fast fold takes it."""
+    raw = decode(json.dumps(sent.event).encode(), max_bytes=1 << 20, max_depth=32)
+    touch = models.table.classify(raw, sent.channel)
+    return event_of(raw.id, moment(raw), sent.appended, sent.partition, sent.offset, raw.type, touch, sent.channel)
+
+
 class TwoFolds:
     """The fast fold with its profile, the plain one with all that was accepted, and a subscriber of the feed.
 
@@ -119,7 +126,7 @@ class TwoFolds:
             self.parts[-1].append(act)
         self.late += expected == "late"
         feed = Feed()
-        outcome = self.fold.event(self.profile, self.event(sent), self.watermark, feed)
+        outcome = self.fold.event(self.profile, self.profile.key, self.event(sent), self.watermark, feed)
         assert outcome == ("folded" if expected == "accepted" else expected)
         assert outcome == "folded" or not (feed.transitions or feed.signals)
         self._publish(feed)
@@ -192,9 +199,7 @@ class TwoFolds:
 
     def event(self, sent: Sent) -> Event:
         """The event as the fast fold takes it."""
-        raw = decode(json.dumps(sent.event).encode(), max_bytes=1 << 20, max_depth=32)
-        touch = self.models.table.classify(raw, sent.channel)
-        return event_of(raw.id, moment(raw), sent.appended, sent.partition, sent.offset, raw.type, touch, sent.channel)
+        return event_for(self.models, sent)
 
     def _publish(self, feed: Feed) -> None:
         self.index = feed.due.get(self.profile.key, self.index)

@@ -36,7 +36,7 @@ def parked() -> TwoFolds:
 
 def fold_without_watermark(folds: TwoFolds, one: Sent) -> Feed:
     feed = Feed()
-    folds.fold.event(folds.profile, folds.event(one), None, feed)
+    folds.fold.event(folds.profile, folds.profile.key, folds.event(one), None, feed)
     return feed
 
 

@@ -18,8 +18,8 @@ class Buggy:
         self._fold, self._world = fold, world
         self.journeys, self.align, self.carries = fold.journeys, fold.align, fold.carries
 
-    def event(self, profile: Profile, event: Event, watermark: int | None, feed: Feed) -> Outcome:
-        return self._fold.event(profile, event, watermark, feed)
+    def event(self, profile: Profile, identity: str, event: Event, watermark: int | None, feed: Feed) -> Outcome:
+        return self._fold.event(profile, identity, event, watermark, feed)
 
     def time(self, profile: Profile, watermark: int, feed: Feed) -> None:
         self._world.looks.append(profile.key)

@@ -25,8 +25,8 @@ class BuggyFold(Fold):
 
     mended = False
 
-    def event(self, profile: Profile, event: Event, watermark: int | None, feed: Feed) -> Outcome:
-        outcome = super().event(profile, event, watermark, feed)
+    def event(self, profile: Profile, identity: str, event: Event, watermark: int | None, feed: Feed) -> Outcome:
+        outcome = super().event(profile, identity, event, watermark, feed)
         if event.type == "order_placed" and profile.key.startswith("c:boom") and not self.mended:
             raise ValueError(f"cannot fold an order of {profile.key}")
         return outcome

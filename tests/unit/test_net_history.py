@@ -21,6 +21,7 @@ def transition(seq: int, kind: str, ends: str, entry: str, **other: Any) -> Reco
         "entry": entry,
         "supersedes": [],
         "occurred_at": "2026-01-01T00:00:00.000Z",
+        "cause": {"rule": "r"},
     } | other
 
 
@@ -47,6 +48,8 @@ def read(*records: Record) -> Subscriber:
 
 
 ONE = transition(1, "entered", ">new", "e1")
+JOINED = transition(2, "moved", "new>", "l", into="c")
+LINK = {"link": {"change": "united", "identity": "x"}, "rule": "@linked"}
 TWO = transition(2, "entered", "new>old", "e2", occurred_at="2026-01-02T00:00:00.000Z")
 
 
@@ -86,9 +89,21 @@ def test_a_new_epoch_begins_with_nothing() -> None:
 
 
 def test_a_customer_who_has_joined_another_has_no_history() -> None:
-    subscriber = read(ONE, transition(2, "moved", "new>new", "e1", into="c"))
+    subscriber = read(ONE, JOINED)
     assert subscriber.at_rest() == []
     assert subscriber.tracks["a:b", "j"].entries == {}
+    subscriber.transition(transition(3, "entered", ">new", "e1"))
+    assert subscriber.at_rest() == []
+    assert list(subscriber.tracks["a:b", "j"].entries) == ["e1"]
+
+
+def test_a_link_closes_what_was_before() -> None:
+    subscriber = read(ONE, TWO, transition(3, "corrected", "old>far", "l", supersedes=["e2"], cause=LINK))
+    assert subscriber.at_rest() == []
+    track = subscriber.tracks["a:b", "j"]
+    assert (track.stage, track.entries, list(track.closed)) == ("far", {}, ["e1"])
+    subscriber.transition(transition(4, "entered", "far>new", "e1", occurred_at="2025"))
+    assert subscriber.at_rest() == []
 
 
 def test_a_signal_holds_until_it_is_retracted() -> None:
@@ -121,8 +136,8 @@ def test_a_signal_holds_until_it_is_retracted() -> None:
             [ONE, transition(2, "entered", "new>old", "e2", id="a:b:j:6:2")], "epoch 7 has begun before", id="epoch"
         ),
         pytest.param(
-            [ONE, transition(2, "moved", "new>new", "e1", into="c"), transition(3, "entered", "new>old", "e3")],
-            "the customer has joined c",
+            [ONE, transition(2, "moved", "new>new", "e1", into="c")],
+            "who has joined another is in no stage",
         ),
         pytest.param([signal(2, "fired")], "occurrence 2 follows 0"),
         pytest.param([signal(1, "fired"), signal(1, "fired")], "occurrence 1 follows 1"),

@@ -129,7 +129,8 @@ def folded(*events: tuple[int, str, str]) -> Profile:
     fold.align(profile)
     for number, (minute, touch, channel) in enumerate(events):
         at = START + minute * MINUTE
-        fold.event(profile, event_of(f"e{number}", at, at, 0, number, touch, touch, channel), None, Feed())
+        event = event_of(f"e{number}", at, at, 0, number, touch, touch, channel)
+        fold.event(profile, "c:anna", event, None, Feed())
     return profile
 
 

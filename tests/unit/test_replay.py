@@ -102,10 +102,10 @@ def test_only_the_sample_is_folded() -> None:
 def test_an_event_that_the_fold_fails_at_costs_that_event_only(monkeypatch: pytest.MonkeyPatch) -> None:
     fold_event = Fold.event
 
-    def broken(self, profile, event, watermark, feed):  # type: ignore[no-untyped-def]
+    def broken(self, profile, identity, event, watermark, feed):  # type: ignore[no-untyped-def]
         if event.id == "e2":
             raise ZeroDivisionError
-        return fold_event(self, profile, event, watermark, feed)
+        return fold_event(self, profile, identity, event, watermark, feed)
 
     monkeypatch.setattr(Fold, "event", broken)
     replay = Replay(MODEL, CONDITIONS)

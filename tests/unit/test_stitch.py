@@ -46,8 +46,8 @@ class Read:
 class BuggyFold(Fold):
     """Raises on events called `boom`, and on the timers of `tic`; after it has changed the profile."""
 
-    def event(self, profile: Profile, event: Event, watermark: int | None, feed: Feed) -> Outcome:
-        outcome = super().event(profile, event, watermark, feed)
+    def event(self, profile: Profile, identity: str, event: Event, watermark: int | None, feed: Feed) -> Outcome:
+        outcome = super().event(profile, identity, event, watermark, feed)
         if event.id.startswith("boom"):
             raise ValueError(f"cannot fold {event.id}")
         return outcome
