@@ -21,6 +21,8 @@ from tests.property.stitching_world import World as StitchingWorld
 from tests.property.test_every_stage_and_touch import LIVES, lead
 from tests.property.test_fold_agrees import test_both_folds_agree_after_every_step as folds_agree
 from tests.property.test_fold_converges import test_every_arrival_gives_the_same as arrivals_agree
+from tests.property.test_fold_strands import test_beyond_lateness_the_feed_keeps_its_promises as links_are_sound
+from tests.property.test_fold_strands import test_within_lateness_a_link_is_as_if_all_had_always_been_one as links_agree
 from tests.property.watermark_world import World
 from tests.simulation.cases import Case
 from tests.simulation.world import run
@@ -32,6 +34,7 @@ Look = Callable[[], str]
 
 LOOKED_AT: Final[Mapping[Layer, tuple[Catcher, ...]]] = {
     "fold": ("cases", "property", "simulation", "chaos"),
+    "strands": ("property",),
     "watermark": ("property", "simulation", "chaos"),
     "model": ("property",),
     "lane": ("simulation", "chaos"),
@@ -49,6 +52,7 @@ _QUICKLY: Final = settings(
     max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, phases=[Phase.generate]
 )
 _LIVES: Final = settings(_QUICKLY, max_examples=LIVES.max_examples, stateful_step_count=LIVES.stateful_step_count)
+STRAND_TESTS: Final = [settings(_QUICKLY, max_examples=40)(test) for test in (links_agree, links_are_sound)]
 FOLD_TESTS: Final = [_QUICKLY(test) for test in (folds_agree, arrivals_agree)]
 
 
@@ -124,8 +128,10 @@ def _property(_name: str | None, layer: Layer, *_: object) -> Iterator[Look]:
         for seed in range(WORLDS):
             yield _failure(lambda seed=seed: StitchingWorld(seed).live(), f"world {seed}")  # type: ignore[misc]
         return
-    for test in FOLD_TESTS:
+    for test in STRAND_TESTS if layer == "strands" else FOLD_TESTS:
         yield _failure(test, test.__name__)
+    if layer == "strands":
+        return
     for journey, stage in targets():
         yield _failure(partial(lead, journey, stage, _LIVES), f"{journey} in {stage or 'start'}")
 
