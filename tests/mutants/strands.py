@@ -28,9 +28,11 @@ def a_duplicate_is_looked_for_in_its_own_strand_only(patch: pytest.MonkeyPatch) 
     original = Fold._among
 
     def among(self: Fold, profile: Profile, identity: str, event: Any, *rest: Any) -> Any:
-        own = strands.find(profile, identity)
+        def of_its_own(strand: Strand, identifier: str) -> bool:
+            return strand.identity == identity and remembers(strand, identifier)
+
         with pytest.MonkeyPatch.context() as inner:
-            inner.setattr(folding, "remembers", lambda strand, known: strand is own and remembers(strand, known))
+            inner.setattr(folding, "remembers", of_its_own)
             return original(self, profile, identity, event, *rest)
 
     patch.setattr(Fold, "_among", among)
