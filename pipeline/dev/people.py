@@ -54,7 +54,12 @@ class Person:
 
     @property
     def customer_id(self) -> str:
-        return f"c{self.number:04d}"
+        return customer_id_of(self.number)
+
+
+def customer_id_of(number: int) -> str:
+    """The customer id of the person of this number."""
+    return f"c{number:04d}"
 
 
 def person(seed: int, number: int, born: int) -> Person:

@@ -10,7 +10,9 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 from pipeline.dev.audience import Sent
-from pipeline.dev.traffic import Delivery, traffic
+from pipeline.dev.people import DAY
+from pipeline.dev.traffic import Delivery, people, traffic
+from pipeline.dev.truth import truth_of
 from pipeline.domain.moments import format_moment, parse_moment
 from pipeline.errors import UserError
 
@@ -23,6 +25,8 @@ _LONGEST_STEP_S: Final = 0.5
 _PUNCTUATION_S: Final = 0.2
 _FLUSH_BYTES: Final = 2_000_000
 _BREATHE_EVENTS: Final = 2_000
+_TRUTH_DAYS: Final = 30
+"""The truth is written for so many days ahead, and again when they are over."""
 
 
 class Sink(Protocol):
@@ -79,6 +83,7 @@ def go_on(path: Path, clock: Literal["live", "event"], seed: int | None, custome
 
 class Simulator:
     """Sends a story's traffic into `sink`. `speed`: simulated seconds a real second. `topics`: channel -> raw topic.
+    `path` keeps how far the story is told; beside it `truth.json` says who the people are.
 
     A machine that is too slow slows the simulated time down; it never makes a burst.
     """
@@ -102,6 +107,7 @@ class Simulator:
         self._monotonic = monotonic
         self._deliveries: Iterator[Delivery] = traffic(story.seed, story.start, story.customers, story.reached)
         self._next: Delivery | None = None
+        self._truth_until = story.reached
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sends until `stop` is set; what has been sent is then noted for the next run."""
@@ -140,11 +146,19 @@ class Simulator:
             if complete > max(self.story.start, self.sent.promised or 0):
                 await self._sink.punctuate(complete)
                 self.sent.promised = complete
-        self.story = msgspec.structs.replace(self.story, reached=self.sent.reached)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._path.with_suffix(".new")
-        beside.write_bytes(msgspec.json.encode(self.story))
-        beside.replace(self._path)
+        story = self.story = msgspec.structs.replace(self.story, reached=self.sent.reached)
+        if story.reached >= self._truth_until:
+            self._truth_until = story.reached + _TRUTH_DAYS * DAY
+            known = people(story.seed, story.start, story.customers, self._truth_until + DAY)
+            _write(self._path.with_name("truth.json"), truth_of(story.seed, known))
+        _write(self._path, story)
+
+
+def _write(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".new")
+    beside.write_bytes(msgspec.json.encode(content))
+    beside.replace(path)
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -7,14 +7,18 @@ goes on where the first stopped and no event is ever made anew under another id.
 import heapq
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from itertools import takewhile
 from random import Random
 from typing import Final, NamedTuple
 
 import msgspec
 
+from pipeline.dev.crm import Decision, decisions
+from pipeline.dev.known_by import known_by
 from pipeline.dev.life import Action, life
+from pipeline.dev.naming import Named, Naming
 from pipeline.dev.people import DAY, HOUR, MINUTE, Person, person
-from pipeline.domain.identity import ANONYMOUS
 from pipeline.domain.moments import format_moment
 
 SECOND: Final = 1000
@@ -52,6 +56,7 @@ class _Sending(NamedTuple):
     at: int
     who: Person
     action: Action
+    named: Named
 
 
 def traffic(seed: int, start: int, customers: int, since: int | None = None) -> Iterator[Delivery]:
@@ -97,25 +102,52 @@ class _Unsent:
         return times[0]
 
 
-def _place(seed: int, start: int, customers: int, number: int, after: int) -> Iterator[_Sending]:
-    """One place among the customers: a life, then the next one's, and so on, in order of what happens."""
+def decided(seed: int, start: int, customers: int, since: int) -> Iterator[Decision]:
+    """What the CRM decides about the same people, endless and in order, later than `since` (ms)."""
+
+    def at_place(number: int) -> Iterator[tuple[int, Decision | None]]:
+        for who in _lives(seed, start, customers, number):
+            yield who.born, None  # so that nobody looks further ahead than to the next life
+            yield from ((each.at, each) for each in decisions(seed, who, known_by(seed, who)))
+
+    places = (at_place(number) for number in range(1, customers + 1))
+    merged = heapq.merge(*places, key=lambda each: each[0])
+    return (each for at, each in merged if each is not None and at > since)
+
+
+def people(seed: int, start: int, customers: int, until: int) -> Iterator[Person]:
+    """All who have shown up before `until` (ms)."""
+    for number in range(1, customers + 1):
+        yield from takewhile(lambda who: who.born < until, _lives(seed, start, customers, number))
+
+
+def _lives(seed: int, start: int, customers: int, number: int) -> Iterator[Person]:
+    """One place among the customers: a person, then the next one, and so on."""
     born = start + int(Random(f"{seed}/{number}/arrival").triangular(0, _FIRST_ARRIVALS, 0))
     while True:
         who = person(seed, number, born)
-        if who.ends + LONGEST_DELAY > after:
-            yield from _sendings(seed, who)
+        yield who
         born = who.ends + DAY
         number += customers
 
 
+def _place(seed: int, start: int, customers: int, number: int, after: int) -> Iterator[_Sending]:
+    """All that is sent of the people of one place, in order of what happens."""
+    for who in _lives(seed, start, customers, number):
+        if who.ends + LONGEST_DELAY > after:
+            yield from _sendings(seed, who)
+
+
 def _sendings(seed: int, who: Person) -> Iterator[_Sending]:
     chance = Random(f"{seed}/{who.number}/sendings")
+    naming = Naming(seed, who, known_by(seed, who))
     for ordinal, action in enumerate(life(seed, who)):
+        named = naming.named(action)
         at = action.at + _DELAYS[action.channel](chance, action.at)
-        yield _Sending(action.at, who.number, ordinal, 0, at, who, action)
+        yield _Sending(action.at, who.number, ordinal, 0, at, who, action, named)
         if chance.random() < _DOUBLED:
             again = min(at + chance.randint(1, 90) * SECOND, action.at + LONGEST_DELAY)
-            yield _Sending(action.at, who.number, ordinal, 1, again, who, action)
+            yield _Sending(action.at, who.number, ordinal, 1, again, who, action, named)
 
 
 def _online(chance: Random, _at: int) -> int:
@@ -144,16 +176,31 @@ _DELAYS: Final[Mapping[str, Callable[[Random, int], int]]] = {
 
 
 def _delivery(seed: int, sending: _Sending, complete: int) -> Delivery:
-    who, action = sending.who, sending.action
-    key = who.customer_id if action.signed_in else f"{ANONYMOUS}:{who.anonymous}"
+    who, action, named = sending.who, sending.action, sending.named
+    if action.signed_in and named.customer_id is None:
+        # As long as nobody follows links, an address alone would be a customer of its own.
+        named = replace(named, customer_id=who.customer_id)
     event: dict[str, object] = {
         "id": f"s{seed}-{who.number}-{sending.ordinal}",
         "type": action.type,
         "occurred_at": format_moment(action.at),
     }
-    if action.signed_in:
-        event["customer_id"] = who.customer_id
-    if not action.signed_in or action.type == "signed_up":
-        event["identities"] = {ANONYMOUS: who.anonymous}
+    if named.customer_id:
+        event["customer_id"] = named.customer_id
+    if named.identities:
+        event["identities"] = named.identities
     event |= {"source": action.source, "actor": action.actor, "properties": action.properties}
-    return Delivery(sending.at, action.channel, key.encode(), msgspec.json.encode(event), action.at, complete)
+    key = _key(named, who).encode()
+    return Delivery(sending.at, action.channel, key, msgspec.json.encode(event), action.at, complete)
+
+
+def _key(named: Named, who: Person) -> str:
+    """What the channel partitions by: whom it names, but no address and no number, which would lie open in every tool.
+    Those go by the channel's own number of their owner, and take a hop.
+    """
+    if named.customer_id:
+        return named.customer_id
+    for kind in ("loyalty", "anonymous"):
+        if kind in named.identities:
+            return f"{kind}:{named.identities[kind]}"
+    return f"contact-{who.number}"

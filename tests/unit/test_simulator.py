@@ -4,10 +4,12 @@ import asyncio
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import pytest
 
 from pipeline.dev.simulator import BEGINNING, Simulator, Story, begin, go_on
 from pipeline.dev.traffic import LONGEST_DELAY
+from pipeline.dev.truth import Truth
 from pipeline.domain.event import CHANNELS, decode, moment
 from pipeline.errors import UserError
 
@@ -98,6 +100,18 @@ async def test_the_live_clock_goes_on_now(tmp_path: Path) -> None:
     await running.promise()
     assert not [entry for entry in log.entries if isinstance(entry, int)]
     assert go_on(path, "live", None, None, now + 5 * DAY).reached == now + 5 * DAY
+
+
+async def test_the_truth_lies_beside_the_story_and_grows_with_it(tmp_path: Path) -> None:
+    running = simulator(Log(), tmp_path / "story.json")
+    told = []
+    for _ in range(3):
+        await running.promise()
+        told.append(msgspec.json.decode((tmp_path / "truth.json").read_bytes(), type=Truth))
+        for _ in range(100):
+            await running.step(2 * DAY)
+    assert len(told[0].people) == 50
+    assert len(told[-1].people) > 50
 
 
 async def test_runs_at_its_speed_and_stops_when_told(tmp_path: Path) -> None:
