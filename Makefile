@@ -13,10 +13,10 @@ JOBS ?= 2
 PURE := tests/property tests/unit/test_cases.py tests/unit/test_intake.py tests/unit/test_records.py tests/unit/test_replay.py tests/unit/test_stitch.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test pure lint types layers format dev cdnow bench chaos failpoints sim mutants reset clean lock
+.PHONY: help setup run test pure lint types layers format dev cdnow bench chaos failpoints sim mutants dashboards dashboards-preview reset clean lock
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 26
 
 setup: $(READY) $(BUILT) ## Make .venv with exactly the packages of requirements.lock, and compile the hot path
 
@@ -80,6 +80,12 @@ sim: setup ## Lead the lanes through 1,000 simulated worlds, or as many as wante
 
 mutants: setup ## Plant bugs into the code, and see which checker sees which
 	@JOURNEY_PURE=1 $(BIN)/python -m tests.mutants $(ARGS)
+
+dashboards: setup ## Write the dashboards for Grafana
+	@$(BIN)/python -m tests.dashboards
+
+dashboards-preview: setup ## Draw what they show of a live pipeline, 5 minutes (needs Prometheus)
+	@$(BIN)/python -m tests.dashboards preview
 
 reset: setup ## Remove what the local Kafka and Redis hold
 	@$(BIN)/journey dev reset

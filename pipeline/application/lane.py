@@ -20,7 +20,7 @@ from pipeline.application.control import find_order
 from pipeline.application.failpoints import Failpoint
 from pipeline.application.hold import Hold, Tripped
 from pipeline.application.intake import Intake
-from pipeline.application.lane_metrics import ReplayMeter
+from pipeline.application.lane_metrics import ReplayMeter, begin_counts
 from pipeline.application.lane_models import KEY as MODELS
 from pipeline.application.lane_models import decode_models
 from pipeline.application.lane_record import Breaker, LaneRecord, ModelMark, Skip, first_lane_record
@@ -165,6 +165,7 @@ class Lane:
 
     async def _run(self, generation: int) -> None:
         self._generation = generation
+        begin_counts(self._ports.metrics, self._partition)
         self._progress = self._new_progress()
         doubt: Doubt | None = None
         while doubt is not None or not self._stopping:

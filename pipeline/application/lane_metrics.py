@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from pipeline.application.metrics import BEGIN, Metrics
-from pipeline.application.ports import Clock, Record
+from pipeline.application.metrics import BEGIN, ENDS, Metrics
+from pipeline.application.ports import Clock, Fenced, KafkaDoubt, OpenTransaction, Record, TableDoubt
 from pipeline.domain.compile import Journey
 from pipeline.domain.feed import Transition
 
@@ -44,6 +44,14 @@ class ReplayMeter:
         """The lane is in hand."""
         self._metrics.set("lane_replay_left_records", 0, self._lane)
         self._metrics.set("lane_replay_left_seconds", 0, self._lane)
+
+
+def begin_counts(metrics: Metrics, lane: int) -> None:
+    """Shows what may go wrong with the zero that a rate begins with: else the first time would not count."""
+    for kind in (KafkaDoubt, Fenced, OpenTransaction, TableDoubt):
+        metrics.increment("lane_doubts_total", 0, str(lane), kind.reason)
+    for outcome in ENDS:
+        metrics.increment("lane_transactions_total", 0, str(lane), outcome)
 
 
 def count_stage_changes(metrics: Metrics, transitions: Iterable[Transition]) -> None:

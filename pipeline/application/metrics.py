@@ -60,6 +60,9 @@ STATE = Label("state", ("new", "taking", "running", "waiting", "parked", "stoppe
 CLOCK = Label("clock", ("live", "event"))
 WAIT = Label("reason", (NONE, "replaying", "redis", "kafka", "fenced", "breaker", "retention", "membership"))
 
+ENDS: Final = ("committed", "doubtful")
+"""How transactions end."""
+
 _STEP_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 METRICS: Final = (
@@ -186,7 +189,7 @@ METRICS: Final = (
         "counter",
         "lane",
         "Transactions by how they ended. Taking the lane again aborts a doubtful one, unless only the answer was lost.",
-        (LANE, Label("outcome", ("committed", "doubtful"))),
+        (LANE, Label("outcome", ENDS)),
     ),
     Metric(
         "transaction_seconds", "histogram", "worker", "One Kafka transaction, from begin to commit.", buckets=_STEP_S

@@ -55,6 +55,19 @@ async def test_every_change_that_the_rules_name_begins_with_zero(workers: Worker
     }
 
 
+async def test_what_may_go_wrong_begins_with_zero(workers: Workers) -> None:
+    workers.run()
+    await workers.settle()
+    assert isinstance(workers.metrics, PrometheusMetrics)
+    shown = {
+        dict(labels)["reason"]: value
+        for (name, labels), value in series(workers.metrics).items()
+        if name == "lane_doubts_total"
+    }
+    assert shown == dict.fromkeys(("kafka", "fenced", "replaying", "redis"), 0)
+    assert total(workers, "lane_transactions_total", outcome="doubtful") == 0
+
+
 async def test_a_commit_without_an_answer_is_doubtful(workers: Workers) -> None:
     workers.run()
     await workers.settle()
