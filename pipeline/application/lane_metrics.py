@@ -48,6 +48,7 @@ class ReplayMeter:
 
 def begin_counts(metrics: Metrics, lane: int) -> None:
     """Shows what may go wrong with the zero that a rate begins with: else the first time would not count."""
+    metrics.increment("lane_replayed_records_total", 0, str(lane))
     for kind in (KafkaDoubt, Fenced, OpenTransaction, TableDoubt):
         metrics.increment("lane_doubts_total", 0, str(lane), kind.reason)
     for outcome in ENDS:

@@ -120,6 +120,17 @@ CASES = [
         {"JourneyRedisAway": (11.5, 24)},
     ),
     Case(
+        "Redis and Kafka each drop every connection once",
+        {
+            # Seen every 45 s: whatever the moment, a window of two minutes has samples of 90 s, as it has of less than
+            # the whole wherever scrapes and rules have not one beat.
+            of_lane("journey_lane_doubts_total", lane, reason=reason): lambda s: None if s % 45 else 5.0 + (s >= 600)
+            for lane in ("0", "1")
+            for reason in ("redis", "kafka")
+        },
+        {10.5: set(), 11.25: set(), 11.75: set(), 12.5: set()},
+    ),
+    Case(
         "Redis hangs: its lanes are seen at every take, and seldom in doubt",
         {
             state("0"): between(10, 20, gone, always(1)),

@@ -9,6 +9,7 @@ from tests.dashboards.model import Board, Panel, Query, Steps
 from tests.dashboards.server import Series
 
 _FOR_READERS: Final = re.compile(r' (?:aria-\w+|role|class|pointer-events)="[^"]*"')
+_TAG: Final = re.compile(r"<[^>]+>")
 _TOO_EXACT: Final = re.compile(r"(\d\.\d)\d+")
 
 Found = Mapping[str, Sequence[tuple[Query, Sequence[Series]]]]
@@ -53,7 +54,7 @@ def svg(chart: Mapping[str, Any]) -> str:
     import vl_convert
 
     drawn: str = vl_convert.vegalite_to_svg(dict(chart))
-    return _TOO_EXACT.sub(r"\1", _FOR_READERS.sub("", drawn))
+    return _TAG.sub(lambda tag: _TOO_EXACT.sub(r"\1", _FOR_READERS.sub("", tag[0])), drawn)
 
 
 def board_chart(board: Board, found: Found, began: float, end: float, step: float) -> dict[str, Any]:
