@@ -26,8 +26,9 @@ _decode_progress = msgspec.json.Decoder(ProgressRecord).decode
 class LaneSeen:
     """One lane. `record`: as in Redis, at changelog position `position`; `said`: its owner's last word (at ms).
 
-    `lag`: records of its inputs that it has not taken; None if nothing is known. `state` is running, or anything else
-    with the one `reason` why it does not move.
+    `lag`: records of its inputs that it has not taken; None if nothing is known. `behind_ms`: how old the oldest of
+    them may be at most, by what the lane has proven; None on event time, or if nothing is proven. `state` is running,
+    or anything else with the one `reason` why it does not move; `since` when, in ms by its worker's clock.
     """
 
     partition: int
@@ -36,8 +37,18 @@ class LaneSeen:
     said: ProgressRecord | None
     said_at: int | None
     lag: int | None
+    behind_ms: int | None
     state: str
     reason: str
+
+    @property
+    def since(self) -> int | None:
+        return self.said_at if self.state == "unowned" else self.said.since if self.said else None
+
+    @property
+    def version(self) -> str:
+        """Of its owner's program; empty if that is not known."""
+        return self.said.version if self.said and self.state != "unowned" else ""
 
     @property
     def moves(self) -> bool:
@@ -150,7 +161,12 @@ def _seen(
         state, reason = (said.state, said.reason) if said else ("unowned", "")
     if record is not None and record.breaker is not None:
         state, reason = "waiting", f"breaker: {record.breaker.reason}; `journey lane resume --lane {lane} --reason …`"
-    return LaneSeen(lane, record, position, said, said_at, lag, state, reason)
+    elif record is not None and record.paused is not None and state != "unowned":
+        state, reason = "paused", f"{record.paused.reason}; `journey lane resume --lane {lane} --reason …`"
+    behind = None
+    if settings.clock == "live" and said is not None and said.raw is not None:
+        behind = max(0, now - said.raw) if lag else 0
+    return LaneSeen(lane, record, position, said, said_at, lag, behind, state, reason)
 
 
 def _holder(lanes: Iterable[LaneSeen], clock: str) -> str:

@@ -1,4 +1,4 @@
-"""Orders that reach a lane which stands still: it looks at its commands without taking them."""
+"""Orders that reach a lane before their turn: it looks at its commands without taking them."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -9,7 +9,7 @@ from pipeline.domain.event import Invalid
 
 
 def find_order(
-    records: Sequence[Record], order: Literal["resume", "skip"], lane: int, start: int
+    records: Sequence[Record], order: Literal["pause", "resume", "skip"], lane: int, start: int
 ) -> tuple[int, Command] | None:
     """The newest such order for this lane at or behind offset `start`: its offset and what it says."""
     for record in reversed(records):

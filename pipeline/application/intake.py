@@ -322,7 +322,7 @@ class Command(msgspec.Struct, frozen=True):
     """
 
     id: str
-    command: Literal["resume", "skip", "prepare", "switch", "abandon"]
+    command: Literal["pause", "resume", "skip", "prepare", "switch", "abandon"]
     lane: int
     reason: str
     at: int | str = 0

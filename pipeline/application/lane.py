@@ -16,14 +16,13 @@ import structlog
 
 from pipeline.application import failpoints
 from pipeline.application.breaker import BreakerGauge
-from pipeline.application.control import find_order
 from pipeline.application.failpoints import Failpoint
 from pipeline.application.hold import Hold, Tripped
 from pipeline.application.intake import Intake
 from pipeline.application.lane_metrics import ReplayMeter, begin_counts
 from pipeline.application.lane_models import KEY as MODELS
 from pipeline.application.lane_models import decode_models
-from pipeline.application.lane_record import Breaker, LaneRecord, ModelMark, Skip, first_lane_record
+from pipeline.application.lane_record import ModelMark, first_lane_record
 from pipeline.application.merge import Merge
 from pipeline.application.models import marks, refuse
 from pipeline.application.ports import (
@@ -42,6 +41,7 @@ from pipeline.application.ports import (
 from pipeline.application.progress import LaneProgress, Watermark, punctuated
 from pipeline.application.rulebook import Rulebook, Rules
 from pipeline.application.settings import LanePorts, LaneSettings
+from pipeline.application.standstill import PAUSED, Standstill, Steps
 from pipeline.application.stitch import Stitch
 from pipeline.application.switching import rules_of
 from pipeline.application.taking import Standing, stand
@@ -98,6 +98,17 @@ class Lane:
         self._reason = ""
         self._detail = ""
         self._since = self._moved = ports.clock.monotonic()
+        steps = Steps(
+            say=lambda reason, detail: self._set("waiting", reason, detail),
+            stopping=self._stop.is_set,
+            sleep=self._sleep,
+            silence=self._silence,
+            pause_all=self._pause_all,
+            seek=self._seek,
+            seek_again=self._seek_again,
+            seek_inputs=self._seek_inputs,
+        )
+        self._standstill = Standstill(partition, settings, ports, self._merge, steps)
 
     # ------------------------------------------------------------------ the worker's side
 
@@ -396,8 +407,7 @@ class Lane:
             return
         await self._seek_inputs(hold)
         while not self._stopping:
-            if hold.record.breaker is not None:
-                await self._wait_for_resume(hold, hold.record.breaker)
+            if await self._stood(hold):
                 continue
             if self._seeking:
                 await self._seek_again()
@@ -413,7 +423,20 @@ class Lane:
             try:
                 await self._batch(hold)
             except Tripped as tripped:
-                await self._open_breaker(hold, str(tripped))
+                await self._standstill.open_breaker(hold, str(tripped), _marks(hold.rules))
+
+    async def _stood(self, hold: Hold) -> bool:
+        """Whether the lane had to stand still, and was resumed or is to stop."""
+        if (breaker := hold.record.breaker) is not None:
+            await self._standstill.wait_for_resume(hold, "breaker", breaker.reason, breaker.after)
+            self._gauge.reset()
+            return True
+        if hold.record.paused is not None or await self._standstill.paused_by_order(hold):
+            pause = hold.record.paused
+            if pause is not None:
+                await self._standstill.wait_for_resume(hold, PAUSED, pause.reason, pause.after)
+            return True
+        return False
 
     async def _seek_inputs(self, hold: Hold) -> None:
         """Every input from the lane record on; what retention took unread is never passed over silently."""
@@ -422,7 +445,7 @@ class Lane:
         for topic in topics:
             position = hold.record.next.get(topic, starts[topic])
             if position < starts[topic]:
-                position = await self._wait_for_skip(hold, topic, position)
+                position = await self._standstill.wait_for_skip(hold, topic, position)
             hold.record.next[topic] = position
         self._silence()
         for topic in topics:
@@ -498,88 +521,6 @@ class Lane:
             hold.record.next = positions
             self._moved = self._ports.clock.monotonic()
         self._progress.committed(positions, {})
-
-    # ------------------------------------------------------------------ standing still until a person says otherwise
-
-    async def _open_breaker(self, hold: Hold, why: str) -> None:
-        commands = self._merge.queues[self._settings.topics.commands]
-        after = max(hold.record.control, commands.reached or 0)
-        breaker = Breaker(why, self._ports.clock.now(), self._settings.code, _marks(hold.rules), after)
-        log.error(
-            "lane.breaker_open", lane=self._partition, why=why, mend=f"journey lane resume --lane {self._partition}"
-        )
-
-        def remember(record: LaneRecord) -> None:
-            record.breaker = breaker
-
-        await hold.note(remember)
-        self._ports.metrics.publish(self._partition, hold.record)
-
-    async def _wait_for_resume(self, hold: Hold, breaker: Breaker) -> None:
-        self._set("waiting", "breaker", breaker.reason)
-        commands = await self._look_at_commands(hold)
-        while not self._stopping:
-            await self._seek_again()
-            order = find_order(self._merge.queues[commands].records(), "resume", self._partition, breaker.after)
-            if order is not None:
-                offset, command = order
-                log.info("lane.resumed", lane=self._partition, why=command.reason)
-
-                def forget(record: LaneRecord, behind: int = offset + 1) -> None:
-                    record.breaker = None
-                    record.control = behind
-
-                await hold.note(forget)
-                self._gauge.reset()
-                await self._seek_inputs(hold)
-                return
-            await self._sleep()
-
-    async def _wait_for_skip(self, hold: Hold, topic: str, position: int) -> int:
-        """The position to go on at, once a person has given up what retention took.
-
-        Others may have read it while this process stood still, so that only who is not fenced may ask.
-        """
-        lane = self._partition
-        await hold.note(lambda _: None)
-        commands = await self._look_at_commands(hold)
-        while not self._stopping:
-            await self._seek_again()
-            start = (await self._ports.inputs.log_starts([topic], lane))[topic]
-            self._set(
-                "waiting",
-                "retention",
-                f"{topic}-{lane}: positions {position} to {start} were deleted before they were read; "
-                f"give them up with: journey lane skip --lane {lane} --topic {topic} --reason ...",
-            )
-            order = find_order(self._merge.queues[commands].records(), "skip", lane, hold.record.control)
-            if order is not None and order[1].topic in (None, topic):
-                offset, command = order
-                skip = Skip(topic, position, start, command.reason, self._ports.clock.now())
-                log.warning("lane.skipped", lane=lane, topic=topic, start=position, end=start, why=command.reason)
-
-                spent = offset + 1 if command.topic else hold.record.control
-
-                def give_up(record: LaneRecord, skip: Skip = skip, spent: int = spent) -> None:
-                    record.skipped = [*record.skipped, skip][-20:]
-                    record.next[skip.topic] = skip.end
-                    record.control = spent
-
-                await hold.note(give_up)
-                return start
-            await self._sleep()
-        raise KafkaDoubt("asked to stop while waiting for a person")
-
-    async def _look_at_commands(self, hold: Hold) -> str:
-        """Reads only the commands from here on, without taking them; returns their topic."""
-        topic = self._settings.topics.commands
-        start = (await self._ports.inputs.log_starts([topic], self._partition))[topic]
-        self._silence()
-        await self._pause_all()
-        position = max(hold.record.next.get(topic, start), start)
-        self._merge.queues[topic].restart(position)
-        await self._seek(topic, position)
-        return topic
 
     # ------------------------------------------------------------------ progress
 

@@ -57,6 +57,14 @@ class Breaker(msgspec.Struct, frozen=True):
     after: int
 
 
+class Pause(msgspec.Struct, frozen=True):
+    """A person's order that the lane stand still, until a resume at or behind `after` on `journey.commands`."""
+
+    reason: str
+    at: int
+    after: int
+
+
 class Skip(msgspec.Struct, frozen=True):
     """Positions [start, end) that retention took before they were read, given up by a person's command."""
 
@@ -86,7 +94,7 @@ class LaneRecord(msgspec.Struct):
 
     `profiles`: the format of the profiles beside it; `names`: the list that they are written with, which only grows.
     `emitted`: counts by journey and kind. `dead`: dead letters by reason. `stages`: customers by journey and stage.
-    `control`: the offset behind the newest resume or skip obeyed while the lane stood. `punctuation`: by topic,
+    `control`: the offset behind the newest pause, resume or skip obeyed. `punctuation`: by topic,
     the event time up to which everything is sent (with `clock: event`). `ignored`: identities passed over, by
     reason. `parked_by`: the customers whose timers are parked now, each with the code and rules that raised.
     `candidate`: what is prepared to be promoted. `carrying`: the journeys whose customers are still being carried over,
@@ -110,6 +118,7 @@ class LaneRecord(msgspec.Struct):
     models: dict[str, ModelMark] = {}
     code: str = ""
     breaker: Breaker | None = None
+    paused: Pause | None = None
     control: int = 0
     skipped: list[Skip] = []
     truncated: int = 0

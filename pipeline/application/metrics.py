@@ -58,7 +58,7 @@ CHANNEL = Label("channel", (*CHANNELS, UNKNOWN_CHANNEL))
 OUTCOME = Label("outcome", ("folded", "duplicate", "routed", "late", "dead"))
 STATE = Label("state", ("new", "taking", "running", "waiting", "parked", "stopped"))
 CLOCK = Label("clock", ("live", "event"))
-WAIT = Label("reason", (NONE, "replaying", "redis", "kafka", "fenced", "breaker", "retention", "membership"))
+WAIT = Label("reason", (NONE, "replaying", "redis", "kafka", "fenced", "breaker", "paused", "retention", "membership"))
 
 ENDS: Final = ("committed", "doubtful")
 """How transactions end."""

@@ -259,8 +259,9 @@ class LaneReport:
     """What a lane says of itself at any moment; safe to read from another thread.
 
     `state`: new, taking, running, waiting, parked, stopped. `reason`: why it does not move, one of "", "replaying",
-    "redis", "kafka", "fenced", "breaker", "retention", "membership". `since`: monotonic seconds of the last change of
-    (state, reason); `moved`: monotonic seconds of the last commit or empty read. `next`: topic -> next offset.
+    "redis", "kafka", "fenced", "breaker", "paused", "retention", "membership". `since`: monotonic seconds of the last
+    change of (state, reason); `moved`: monotonic seconds of the last commit or empty read. `next`: topic -> next
+    offset.
     """
 
     partition: int

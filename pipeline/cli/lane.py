@@ -1,4 +1,6 @@
-"""`journey lane`: orders to a lane that waits for a person. They stand on `journey.commands`, with their reason.
+"""`journey lane`: orders to a lane: to stand still, or to go on if it waits for a person.
+
+They stand on `journey.commands`, with their reason.
 
 Exit status: 0 the order is written, 1 Kafka or Redis does not answer or the lane needs no such order, 2 a mistake.
 """
@@ -17,23 +19,31 @@ from pipeline.cli.settings import Config, load_settings
 if TYPE_CHECKING:
     from pipeline.config import Settings
 
-app = typer.Typer(help="Order a lane that waits for a person to go on.", no_args_is_help=True)
+app = typer.Typer(help="Order a lane to stand still, or one that waits for a person to go on.", no_args_is_help=True)
 
 Lane = Annotated[int, typer.Option("--lane", min=0, metavar="P", help="The lane's number.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept with the order.")]
 
 
 @app.command()
+def pause(lane: Lane, reason: Reason, config: Config = None) -> None:
+    """Let a lane stand still, over restarts too, until `resume`. Its input waits in Kafka; no timer fires anywhere."""
+    _order(_settings(config, lane), lane, {"command": "pause", "lane": lane, "reason": reason})
+
+
+@app.command()
 def resume(lane: Lane, reason: Reason, config: Config = None) -> None:
-    """Let a lane go on that the breaker has stopped, because what made its fold fail is mended."""
+    """Let a lane go on that was paused, or that the breaker has stopped because its fold failed."""
     from pipeline.adapters.lanes_seen import lane_records
     from pipeline.errors import UserError
 
     settings = _settings(config, lane)
     _, record = lane_records(settings)[lane]
-    if record is not None and record.breaker is None:
+    if record is not None and record.breaker is None and record.paused is None:
         raise UserError(
-            f"lane {lane} is not stopped by the breaker; `journey status` says how it is. Nothing was ordered", 1
+            f"lane {lane} is neither paused nor stopped by the breaker; `journey status` says how it is. "
+            "Nothing was ordered",
+            1,
         )
     _order(settings, lane, {"command": "resume", "lane": lane, "reason": reason})
 
@@ -93,4 +103,4 @@ def _order(settings: "Settings", lane: int, order: dict[str, object]) -> None:
             await sender.flush()
 
     asyncio.run(send())
-    typer.echo(f"Ordered lane {lane} to {order['command']} ({topic}-{lane}); `journey status` shows when it goes on.")
+    typer.echo(f"Ordered lane {lane} to {order['command']} ({topic}-{lane}); `journey status` shows when it has.")

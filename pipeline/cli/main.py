@@ -27,7 +27,7 @@ COMMANDS = {
     "draw": Command("pipeline.cli.draw", "Draw a journey: picture, diagram, or its map as a page."),
     "explain": Command("pipeline.cli.explain", "Explain why a customer is where they are, and what could come next."),
     "ingest": Command("pipeline.cli.ingest", "Send the rows of files as raw events."),
-    "lane": Command("pipeline.cli.lane", "Order a lane that waits for a person to go on."),
+    "lane": Command("pipeline.cli.lane", "Order a lane to stand still, or to go on."),
     "lint": Command("pipeline.cli.lint", "Judge journeys and touch tables, as a linter judges code."),
     "promote": Command("pipeline.cli.promote", "Switch all lanes to a new version of a journey, while they run."),
     "rollback": Command("pipeline.cli.promote", "Switch all lanes back to the version before the last promote."),

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import typer
 
@@ -15,6 +15,11 @@ from pipeline.cli.settings import Config, Json, load_settings
 
 if TYPE_CHECKING:
     from pipeline.adapters.lanes_seen import LaneSeen, LanesSeen
+
+_COLUMNS: Final = (
+    *("lane", "state", "owner", "for", "lag", "behind", "folded", "late", "dead"),
+    *("position", "watermark", "said", "version", "why"),
+)
 
 
 def status(config: Config = None, as_json: Json = False) -> None:
@@ -40,20 +45,24 @@ def _show(seen: "LanesSeen", now: int) -> None:
     from pipeline.cli.lines import minute
 
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("lane", "state", "owner", "lag", "folded", "late", "dead", "position", "watermark", "said", "why"):
-        table.add_column(name, justify="right" if name in ("lane", "lag", "folded", "late", "dead") else "left")
+    numbers = ("lane", "lag", "behind", "folded", "late", "dead")
+    for name in _COLUMNS:
+        table.add_column(name, justify="right" if name in numbers else "left")
     for lane in seen.lanes:
         table.add_row(
             str(lane.partition),
             f"[{'green' if lane.moves else 'red'}]{lane.state}[/]",
             lane.said.owner if lane.said else "–",
+            since(lane, now),
             "–" if lane.lag is None else f"{lane.lag:,}",
+            "–" if lane.behind_ms is None else f"{lane.behind_ms / 1000:.0f} s",
             f"{lane.total('folded'):,}",
             f"{lane.total('late'):,}",
             f"{lane.total('dead'):,}",
             lane.position.rpartition(":")[2] or "–",
             minute(lane.record.watermark if lane.record else None),
             "never" if lane.said_at is None else f"{max(0, now - lane.said_at) / 1000:.0f} s ago",
+            lane.version or "–",
             lane.reason,
         )
     # Cut to nobody's screen: a file or a pipe gets whole lines.
@@ -63,6 +72,17 @@ def _show(seen: "LanesSeen", now: int) -> None:
         console.print(line)
     timers = f"timers stand at {minute(seen.watermark)}" if seen.watermark is not None else "no timer fires yet"
     console.print(f"{seen.application}: {timers}" + (f"; held by {seen.holder}" if seen.holder else ""))
+
+
+def since(lane: "LaneSeen", now: int) -> str:
+    """How long the lane has been as it is: `4 s`, `3 min`, `2 h`, `5 d`."""
+    if lane.since is None:
+        return "–"
+    seconds = max(0, now - lane.since) // 1000
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
 
 
 def versions(seen: "LanesSeen") -> list[str]:
@@ -115,7 +135,10 @@ def _described(lane: "LaneSeen") -> dict[str, object]:
         "reason": lane.reason,
         "owner": lane.said.owner if lane.said else None,
         "said_at": lane.said_at,
+        "since": lane.since,
+        "version": lane.version or None,
         "lag": lane.lag,
+        "behind_ms": lane.behind_ms,
         "position": lane.position or None,
         "watermark": record.watermark if record else None,
         "next": record.next if record else {},
@@ -126,6 +149,7 @@ def _described(lane: "LaneSeen") -> dict[str, object]:
         "carrying": record.carrying if record else {},
         "stages": record.stages if record else {},
         "breaker": record.breaker.reason if record and record.breaker else None,
+        "paused": record.paused.reason if record and record.paused else None,
         "parked": record.parked if record else 0,
         "skipped": len(record.skipped) if record else 0,
     }

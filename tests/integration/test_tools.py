@@ -17,7 +17,7 @@ from pipeline.adapters.kafka.feed_reader import FeedReader
 from pipeline.adapters.kafka.sender import RawSender, home_partition
 from pipeline.application.intake import decode_command
 from pipeline.application.lane import world_of
-from pipeline.application.lane_record import Breaker, encode_lane, first_lane_record
+from pipeline.application.lane_record import Breaker, Pause, encode_lane, first_lane_record
 from pipeline.application.ports import ProgressRecord
 from pipeline.cli.main import app
 from pipeline.config import Settings, load
@@ -191,7 +191,16 @@ async def test_tail_finds_few_records_behind_many_markers(
 
 async def report(producer: AIOKafkaProducer, settings: Settings, lane: int, state: str, reason: str) -> None:
     said = ProgressRecord(
-        lane, world_of(settings.application, "w"), MONDAY + lane, 0, f"worker-{lane}", state, reason, "raw.web"
+        lane,
+        world_of(settings.application, "w"),
+        MONDAY + lane,
+        0,
+        f"worker-{lane}",
+        state,
+        reason,
+        "raw.web",
+        MONDAY,
+        "1.0",
     )
     await producer.begin_transaction()
     await producer.send_and_wait(settings.topic("journey.progress"), msgspec.json.encode(said), key=b"%d" % lane)
@@ -223,6 +232,25 @@ async def test_status_says_of_every_lane_why_it_stands(
         ("waiting", "redis", 1),
     ]
     assert lanes[1]["owner"] == "worker-1"
+    assert (lanes[1]["version"], lanes[1]["since"], lanes[0]["behind_ms"]) == ("1.0", MONDAY, 0)
+    assert lanes[1]["behind_ms"] > DAY
+
+
+async def test_a_paused_lane_says_so_and_can_be_resumed(
+    settings: Settings, call: Call, producer: AIOKafkaProducer
+) -> None:
+    assert (await call("lane", "pause", "--lane", "1", "--reason", "the shop sends anew")).exit_code == 0
+    async with FeedReader(settings.brokers, [settings.topic("journey.commands")]) as reader:
+        (written,) = (decode_command(each.value) for each in await reader.everything())
+    assert (written.command, written.lane, written.reason) == ("pause", 1, "the shop sends anew")
+    record = first_lane_record(settings.application, P)
+    record.paused = Pause("the shop sends anew", 0, 1)
+    put(settings, 1, {"@lane": encode_lane(record)})
+    await report(producer, settings, 1, "waiting", "paused")
+    lane = json.loads((await call("status", "--json")).stdout)["lanes"][1]
+    assert (lane["state"], lane["paused"]) == ("paused", "the shop sends anew")
+    assert "journey lane resume --lane 1" in lane["reason"]
+    assert (await call("lane", "resume", "--lane", "1", "--reason", "it has sent")).exit_code == 0
 
 
 async def test_a_stopped_lane_is_ordered_to_go_on(settings: Settings, call: Call) -> None:

@@ -10,14 +10,15 @@ from redis.exceptions import RedisError
 
 from pipeline.adapters.kafka import producing, writer
 from pipeline.adapters.redis.table import RedisTable
+from pipeline.application import control, standstill, switching, taking
 from pipeline.application import lane as lane_module
-from pipeline.application import switching, taking
 from pipeline.application.hold import Hold
 from pipeline.application.intake import Batch
 from pipeline.application.lane import Lane
 from pipeline.application.lane_record import LaneRecord, Tally, decode_lane
 from pipeline.application.merge import InputQueue
 from pipeline.application.ports import Doubt, Fetched, LogBounds, Outgoing, Record, TableDoubt, TableWrite
+from pipeline.application.standstill import Standstill
 from pipeline.application.stitch import Effects, Stitch, Written
 from pipeline.worker.consumer_thread import LaneConsumerThread
 from tests.fakes.kafka import FakeChangelog, FakeInputs, FakeWriter
@@ -370,6 +371,43 @@ def a_stop_before_the_first_step_is_not_heard(patch: pytest.MonkeyPatch) -> None
         await original(self, generation)
 
     patch.setattr(Lane, "run", forget_and_run)
+
+
+# ---- orders
+
+
+@mutant("lane", seed=7)
+def a_paused_lane_goes_on(patch: pytest.MonkeyPatch) -> None:
+    """The order to pause is remembered and shown, and the lane folds all the same."""
+    original = Lane._stood
+
+    async def stood(self: Lane, hold: Hold) -> bool:
+        return hold.record.paused is None and await original(self, hold)
+
+    patch.setattr(Lane, "_stood", stood)
+
+
+@mutant("lane", seed=5)
+def an_order_to_resume_is_not_heard(patch: pytest.MonkeyPatch) -> None:
+    """A lane that was paused stands for good."""
+    original = control.find_order
+
+    def find(records: Any, order: Any, lane: int, start: int) -> Any:
+        return None if order == "resume" else original(records, order, lane, start)
+
+    patch.setattr(standstill, "find_order", find)
+
+
+@mutant("lane", seed=5)
+def an_order_to_pause_counts_again(patch: pytest.MonkeyPatch) -> None:
+    """An order that was obeyed is obeyed once more when its turn comes, or after a restart."""
+    original = Standstill.wait_for_resume
+
+    async def wait(self: Standstill, hold: Hold, why: str, detail: str, after: int) -> None:
+        await original(self, hold, why, detail, after)
+        hold.record.control = 0
+
+    patch.setattr(Standstill, "wait_for_resume", wait)
 
 
 # ---- versions

@@ -166,6 +166,13 @@ class Audit:
                 self._routed[home].update((each.offset, json.loads(each.value or b"")["id"]) for each in records)
         if before is not None and before.watermark is not None and (record.watermark or 0) < before.watermark:
             raise Wrong(f"I9: the watermark of lane {lane} falls from {before.watermark} to {record.watermark}")
+        if (
+            before is not None
+            and record.paused is not None
+            and before.paused == record.paused
+            and record.totals != before.totals
+        ):
+            raise Wrong(f"lane {lane} takes input though it is paused")
         for channel, tally in record.totals.items():
             if tally.read != tally.folded + tally.duplicate + tally.routed + tally.late + tally.dead:
                 raise Wrong(f"I7: lane {lane} {channel}: {tally}")

@@ -10,6 +10,7 @@ from random import Random
 from typing import Self
 
 SECOND = 1_000
+ORDER = "lane_paused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,5 +125,18 @@ def _draw(chance: Random, kinds: Sequence[tuple[str, float]]) -> Plan:
         drawn = chance.choices([kind for kind, _ in weights], share, k=faults)
         times += [(kind, behind + chance.randint(0, length)) for kind in drawn]
     times.sort(key=lambda each: each[1])
-    actions = tuple(Action(n, at, kind, chance.getrandbits(32)) for n, (kind, at) in enumerate(times))
-    return Plan(shape, actions, behind + length)
+    actions = [Action(n, at, kind, chance.getrandbits(32)) for n, (kind, at) in enumerate(times)]
+    return Plan(shape, tuple(_with_orders(chance, actions, behind, length)), behind + length)
+
+
+def _with_orders(chance: Random, actions: list[Action], behind: int, length: int) -> list[Action]:
+    """Now and then people's orders to stand still join in. They are drawn last, so that a seed which draws none is the
+    world that it was before there were any."""
+    if chance.random() < 0.75:
+        return actions
+    first = len(actions)
+    orders = [
+        Action(first + n, behind + chance.randint(0, length), ORDER, chance.getrandbits(32))
+        for n in range(chance.randint(1, 4))
+    ]
+    return sorted([*actions, *orders], key=lambda action: action.at)

@@ -55,6 +55,12 @@ def kind(weight: float, *, armed: bool = False) -> Callable[[Deed], Deed]:
     return enter
 
 
+def order(deed: Deed) -> Deed:
+    """Enters a deed of a person's, which is no fault and is drawn apart from them (see `cases`)."""
+    DEEDS[deed.__name__] = deed
+    return deed
+
+
 def kinds() -> list[tuple[str, float]]:
     """All kinds of faults with their weights."""
     return list(WEIGHTS.items())
@@ -330,6 +336,15 @@ def rebalance(world: "World", chance: Random) -> str:
 def version_promoted(world: "World", chance: Random) -> str:
     """Or rolled back; now and then whoever does it is killed in the middle, or another one begins meanwhile."""
     return world.leaders.begin(chance)
+
+
+@order
+def lane_paused(world: "World", chance: Random) -> str:
+    """And resumed after a while; another pause or resume may come in between."""
+    lane, seconds = chance.randrange(world.shape.partitions), chance.choice((0.0, 1.0, 5.0, 20.0))
+    world.order("pause", lane)
+    world.loop.outside(seconds, lambda: world.order("resume", lane))
+    return f"lane {lane}, resumed after {seconds} s"
 
 
 @kind(0.5)

@@ -5,6 +5,7 @@ outcome = run(Case.parse("4711"))      outcome.wrong is None, or says what is no
 
 import asyncio
 import gc
+import json
 from collections import Counter
 from dataclasses import dataclass
 from random import Random
@@ -118,6 +119,18 @@ class World:
         if process is not None and self.loop.time() - process.hindered > 2 * STOP_S:
             self.found(f"I6: {what}")
 
+    def order(self, command: str, lane: int) -> None:
+        """As a person writes it, straight to the lane's commands."""
+        self.happened[f"lane ordered to {command}"] += 1
+        said = {
+            "id": f"o{self.happened.total()}",
+            "command": command,
+            "lane": lane,
+            "reason": "because",
+            "at": self.now(),
+        }
+        self.kafka.append(TOPICS.commands, lane, [(None, json.dumps(said).encode(), ())])
+
     # ---- workers
 
     def start_worker(self) -> Worker:
@@ -185,6 +198,9 @@ class World:
         await self._until(max(plan.end / 1000, self.down_until))
         self._heal()
         self.senders.to_every_lane()
+        for lane in range(self.shape.partitions):
+            if self.happened["lane ordered to pause"]:
+                self.order("resume", lane)
         await self._rest()
         watching.cancel()
         records = [record for p in range(shape.partitions) if (record := self.audit.record(p)) is not None]

@@ -160,6 +160,94 @@ async def test_nobody_is_named_in_the_log(workers: Workers) -> None:
         assert name not in str(logs)
 
 
+# ---- a person's order to stand still
+
+
+async def test_a_paused_lane_takes_nothing_until_it_is_resumed(workers: Workers) -> None:
+    workers.run()
+    workers.send("anna", "page_viewed", START)
+    await workers.settle()
+    order(workers, HOME, "pause")
+    await workers.settle()
+    workers.send("anna", "cart_updated", START + MINUTE)
+    await workers.settle()
+    report = workers.lanes[HOME].report()
+    assert (report.state, report.reason, report.detail) == ("waiting", "paused", "mended")
+    assert workers.stages() == [("anna", "seen", "entered")]
+    assert workers.totals("read") == 1
+    order(workers, HOME)
+    await workers.settle()
+    assert (reason(workers), workers.record(HOME).paused) == ("", None)
+    assert workers.totals("read") == 2
+    record = workers.record(HOME)
+    assert (record.commands.obeyed, record.commands.dead) == (2, 0)
+    assert workers.table_equals_changelog()
+
+
+async def test_it_stays_paused_over_restarts_and_other_code(workers: Workers) -> None:
+    workers.run()
+    order(workers, HOME, "pause")
+    await workers.settle()
+    workers.send("anna", "page_viewed", START)
+    await restart(workers, 2, code="2", version=2)
+    assert reason(workers) == "paused"
+    workers.redis.flush()
+    workers.redis.drop_connections()
+    await restart(workers, 3)
+    assert (reason(workers), workers.totals("read")) == ("paused", 0)
+    order(workers, HOME)
+    await workers.settle()
+    assert workers.stages() == [("anna", "seen", "entered")]
+
+
+async def test_it_does_not_pause_again_at_the_orders_turn_nor_after_a_restart(workers: Workers) -> None:
+    workers.run()
+    order(workers, HOME, "pause")
+    await workers.settle()
+    order(workers, HOME)
+    await workers.settle()
+    await restart(workers, 2)
+    assert (reason(workers), workers.record(HOME).paused) == ("", None)
+    order(workers, HOME, "pause")
+    await workers.settle()
+    assert reason(workers) == "paused"
+
+
+async def test_a_pause_does_not_wait_for_the_backlog(workers: Workers) -> None:
+    for number in range(50):
+        workers.send("anna", "page_viewed", START + number)
+    order(workers, HOME, "pause")
+    order(workers, AWAY, "pause")
+    workers.run()
+    await workers.settle()
+    assert reason(workers) == "paused"
+    assert workers.totals("read") < 50
+
+
+async def test_many_orders_do_not_keep_the_one_that_counts_from_being_heard(workers: Workers) -> None:
+    workers.run()
+    order(workers, HOME, "pause")
+    await workers.settle()
+    for _ in range(workers.lanes[HOME]._ports.queue_share() + 1):
+        order(workers, HOME, "pause")
+    await workers.settle()
+    order(workers, HOME)
+    await workers.settle()
+    assert reason(workers) == ""
+
+
+async def test_a_breaker_outlives_a_pause_that_was_ordered_before_its_resume(workers: Workers) -> None:
+    await trip(workers)
+    order(workers, HOME, "pause")
+    await workers.settle()
+    assert reason(workers) == "breaker"
+    mend(workers)
+    await restart(workers, 2)
+    order(workers, HOME)
+    await workers.settle()
+    assert reason(workers) == ""
+
+
 # ---- too many: the breaker
 
 

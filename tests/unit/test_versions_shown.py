@@ -6,7 +6,7 @@ from pipeline.cli.status import versions
 
 
 def seen(*records: LaneRecord) -> LanesSeen:
-    lanes = tuple(LaneSeen(place, record, "", None, None, 0, "running", "") for place, record in enumerate(records))
+    lanes = tuple(LaneSeen(place, record, "", None, None, 0, 0, "running", "") for place, record in enumerate(records))
     return LanesSeen("journey", lanes, None, "")
 
 

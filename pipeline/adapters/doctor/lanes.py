@@ -32,6 +32,8 @@ def judged(lanes: Iterable[LaneSeen]) -> Iterator[Finding]:
         which = _numbers(those)
         if state == "unowned":
             yield Finding("lanes", "error", f"{which} without an owner: {reason}", _START)
+        elif state == "paused":
+            yield Finding("lanes", "warning", f"{which} paused: {reason.partition(';')[0]}", "journey lane resume")
         elif state == "waiting":
             mend = "docs/operate.md, 'Why does a lane not move?', says what to do about each reason"
             yield Finding("lanes", "error", f"{which} standing still: {reason}", mend)
