@@ -170,7 +170,6 @@ class Settings(Section):
     )
     step_timeout_s: float = _setting(8.0, "s", "most that one step with Kafka or Redis may take", gt=0)
     tick_s: float = _setting(1.0, "s", "between two reports of a lane's progress", gt=0)
-    max_hops: int = _setting(1, "hops", "how often a record may be routed on", ge=1)
     breaker: Breaker = _setting(
         Breaker(), "per minute", "a lane stops when so many `customers` fail, or such a `share` but `at_least` so many"
     )

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from pipeline.application.intake import APPENDED, ERRORS, REASON
+from pipeline.application.intake import ERRORS, REASON
+from pipeline.application.routing import APPENDED
 from pipeline.domain.moments import parse_moment
 
 if TYPE_CHECKING:

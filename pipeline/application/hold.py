@@ -18,6 +18,7 @@ from pipeline.application.lane_models import KEY as MODELS
 from pipeline.application.lane_models import LaneModels, decode_models, encode_models
 from pipeline.application.lane_record import LaneRecord, copy_lane, encode_lane
 from pipeline.application.ports import Entry, Outgoing, Record, Table, TableWrite, Writer
+from pipeline.application.routing import posted
 from pipeline.application.rulebook import Rulebook, Rules
 from pipeline.application.settings import LanePorts, LaneSettings
 from pipeline.application.stitch import (
@@ -32,8 +33,11 @@ from pipeline.application.stitch import (
 )
 from pipeline.application.switching import obey
 from pipeline.application.taking import place
+from pipeline.domain.event import Invalid
+from pipeline.domain.identity import Key
 from pipeline.domain.moments import format_moment
 from pipeline.domain.packing import Names
+from pipeline.domain.stitching import MOST_HOPS
 
 log = structlog.get_logger(__name__)
 
@@ -125,6 +129,7 @@ class Hold:
                     self._stitch.intake.take(source, records[first : first + SLICE], batch)
             timers = watermark is not None and self.earliest is not None and watermark >= self.earliest
             effects = await self._settle_bugs(batch, watermark, timers)
+            self._bury_astray(batch, effects)
             written = write_out(effects)
             arrived = len(batch.arrivals)
             batch.arrivals.clear()
@@ -267,7 +272,7 @@ class Hold:
             Outgoing(topics.signals, partition, written.signals),
             Outgoing(topics.customers, partition, written.customers),
             Outgoing(topics.dead_letters, partition, batch.dead),
-            *(Outgoing(topics.events, home, entries) for home, entries in batch.routed.items()),
+            *(Outgoing(topics.events, home, entries) for home, entries in self._sent(batch, effects).items()),
             Outgoing(topics.profiles, partition, changelog),
         ]
         began = clock.monotonic()
@@ -293,6 +298,22 @@ class Hold:
         if scores:
             self.earliest = min(scores) if self.earliest is None else min(self.earliest, *scores)
 
+    def _sent(self, batch: Batch, effects: Effects) -> dict[int, list[Entry]]:
+        """What goes to identities, by home lane; to each in the order in which it was sent."""
+        sent = {home: list(entries) for home, entries in batch.routed.items()}
+        for post in batch.posts:
+            sent.setdefault(self._stitch.intake.find_home(Key(post.to)), []).append(posted(post))
+        for to, entry in effects.sent:
+            sent.setdefault(self._stitch.intake.find_home(Key(to)), []).append(entry)
+        return sent
+
+    def _bury_astray(self, batch: Batch, effects: Effects) -> None:
+        """Dead letters of the events that were sent on too often: they were following somebody who keeps moving."""
+        for arrival in effects.astray:
+            error = Invalid("too_many_hops", f"{MOST_HOPS} hops, and its owner is elsewhere by now")
+            self._stitch.intake.bury(arrival.source, arrival.record, "too_many_hops", error, batch)
+            batch.counts[arrival.channel].dead += 1
+
     def _keep(self, effects: Effects) -> None:
         """The newest profiles stay in memory, up to this lane's share."""
         cache = self._cache
@@ -307,7 +328,11 @@ class Hold:
     def _isolate(self, raised: FoldRaised, batch: Batch) -> None:
         arrival = raised.arrival
         batch.arrivals = [other for other in batch.arrivals if other is not arrival]
-        batch.counts[arrival.channel].dead += 1
+        if arrival.channel:
+            batch.counts[arrival.channel].dead += 1
+        elif arrival.source.kind == "commands":
+            batch.commands.obeyed -= 1
+            batch.commands.dead += 1
         self._stitch.intake.bury(arrival.source, arrival.record, "fold_error", raised, batch, raised.trace)
         log.error(
             "event.isolated",

@@ -12,13 +12,14 @@ cdef class Arrival:
     cdef readonly str key
     cdef readonly tuple others
     cdef readonly Event event
+    cdef readonly object message
     cdef readonly object source
     cdef readonly object record
     cdef readonly str channel
 
 
 cdef class Intake:
-    cdef int _partition
+    cdef readonly int partition
     cdef object _identities
     cdef readonly TouchTable table
     cdef object _limits
@@ -33,9 +34,9 @@ cdef class Intake:
                    others=tuple)
     cpdef object _raw(self, object source, object records, object batch)
 
-    @cython.locals(here=cython.int)
     cdef object _routed(self, object source, object record, object batch)
+    cdef object _sent_on(self, object source, object record, str key, object message, object batch)
     cdef object _commands(self, object source, object records, object batch)
     cdef bint _punctuated(self, object source, object record, object batch)
     cdef str _own_channel(self, object source, object raw, object record)
-    cdef int _find_home(self, str key)
+    cpdef int find_home(self, str key)

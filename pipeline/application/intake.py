@@ -3,7 +3,7 @@
 Nothing is refused silently: every record becomes an arrival, a routed record or a dead letter, and is counted.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,32 +11,42 @@ from typing import Literal
 import msgspec
 
 from pipeline.application.lane_record import UNKNOWN_CHANNEL, CommandTally, Tally
-from pipeline.application.ports import Entry, Headers, Record
+from pipeline.application.ports import Entry, Record
+from pipeline.application.routing import APPENDED, MOST_HEADERS, sent_on, size_of, with_origin
 from pipeline.domain.event import CHANNELS, Invalid, RawEvent, Reason, decode, moment, named
-from pipeline.domain.identity import ANONYMOUS_ONLY, Identities, Ignored, Key, Named, customer_key, public_key
+from pipeline.domain.identity import (
+    ANONYMOUS_ONLY,
+    CUSTOMER,
+    SAID,
+    Identities,
+    Ignored,
+    Key,
+    Named,
+    customer_key,
+    key_of,
+    public_key,
+)
+from pipeline.domain.messages import AnyMessage, Post, Seen, decode_message, hop
 from pipeline.domain.moments import format_moment
+from pipeline.domain.ownership import is_customer
 from pipeline.domain.profile import Event, event_of
+from pipeline.domain.stitching import MOST_HOPS, link, order_of
 from pipeline.domain.touches import TouchTable
 
-CHANNEL = "journey.channel"
-APPENDED = "journey.appended"
-ORIGIN = "journey.origin"
-HOPS = "journey.hops"
 REASON = "journey.reason"
 TRUNCATED = "journey.truncated"
 PUNCTUATION = "journey.punctuation"
 ERRORS = "__connect.errors."
 
+MERGED = "customer_merged"
+"""The type of an event by which a source system says that its `customer_id` is the same person as `properties.into`."""
+
 HEAD = 64 * 1024
 """How much of a key or a value that is too big for the dead letters is kept there, in bytes."""
-
-MOST_HEADERS = 256 * 1024
-"""Bytes of a record's own headers that are carried along; a batch must fit into a topic's max.message.bytes."""
 
 _HOMES = 200_000
 _CHANNELS = {channel: channel for channel in CHANNELS}
 _DIGITS = 18
-_ROUTING = frozenset((CHANNEL, APPENDED, ORIGIN, HOPS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +61,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an event may be: bytes, nesting, ms ahead of its append time (None: not looked at), hops of a routed one.
+    """What an event may be: bytes, nesting, ms ahead of its append time (None: not looked at).
 
     `old_ms`: on the live clock an event older than this at its append time is counted as old input.
     """
@@ -60,30 +70,50 @@ class Limits:
     max_depth: int = 32
     future_ms: int | None = 5 * 60_000
     old_ms: int | None = 30 * 86_400_000
-    max_hops: int = 1
 
 
 class Arrival:
-    """An event at its owner, with the record that it came in. `others`: what else it names its customer by."""
+    """What reached the identity `key`, which is at home here, with the record that it came in.
 
-    __slots__ = ("channel", "event", "key", "others", "record", "source")
+    An event of a raw topic has no `message`; `others` is what else it names its customer by. One that was sent on has
+    both. Any other message has NO_EVENT and no `channel`.
+    """
+
+    __slots__ = ("channel", "event", "key", "message", "others", "record", "source")
 
     def __init__(
-        self, key: Key, others: tuple[Key, ...], event: Event, source: Source, record: Record, channel: str
+        self,
+        key: Key,
+        others: tuple[str, ...],
+        event: Event,
+        message: AnyMessage | None,
+        source: Source,
+        record: Record,
+        channel: str,
     ) -> None:
         self.key = key
         self.others = others
         self.event = event
+        self.message = message
         self.source = source
         self.record = record
         self.channel = channel
+
+    @property
+    def appended(self) -> int:
+        """First append time of what arrived, in ms."""
+        return self.event.appended if self.channel else self.record.timestamp
+
+
+NO_EVENT = event_of("", 0, 0, 0, 0, "", "", "")
 
 
 @dataclass(slots=True)
 class Batch:
     """What intake made of some records. `routed` by partition of `journey.events`; `counts` by channel.
 
-    `ignored`: identities that were passed over in events that name somebody by another, by reason.
+    `ignored`: identities that were passed over in events that name somebody by another, by reason. `posts`: messages
+    that raw events ask for. `told`: messages that were read, by kind.
     """
 
     arrivals: list[Arrival] = field(default_factory=list)
@@ -96,6 +126,8 @@ class Batch:
     punctuation: dict[str, int] = field(default_factory=dict)
     old: int = 0
     ignored: dict[Ignored, int] = field(default_factory=dict)
+    posts: list[Post] = field(default_factory=list)
+    told: dict[str, int] = field(default_factory=dict)
 
     def tally(self, channel: str) -> Tally:
         found = self.counts.get(channel)
@@ -116,7 +148,7 @@ class Intake:
         event_clock: bool,
         identities: Identities = ANONYMOUS_ONLY,
     ) -> None:
-        self._partition = partition
+        self.partition = partition
         self._identities = identities
         self.table = table
         self._limits = limits
@@ -140,7 +172,7 @@ class Intake:
         limits, table, residents, strangers = self._limits, self.table, self._residents, self._strangers
         max_bytes, max_depth, future = limits.max_bytes, limits.max_depth, limits.future_ms
         old = limits.old_ms
-        here, arrivals = self._partition, batch.arrivals
+        here, arrivals = self.partition, batch.arrivals
         tallies = {channel: batch.tally(channel) for channel in CHANNELS}
         for record in records:
             if self._event_clock and record.headers and self._punctuated(source, record, batch):
@@ -165,28 +197,28 @@ class Intake:
                 appended = record.timestamp
                 if future is not None and at > appended + future:
                     raise Invalid("future", f"occurred_at {format_moment(at)}, appended {format_moment(appended)}")
-                home = here if resident is not None else self._find_home(key)
-                touch, forwarded = "", None
-                if home == here:
-                    touch = table.classify(raw, channel)
-                else:
-                    origin = f"{source.topic}-{here}@{record.offset}"
-                    forwarded = _forwarded(key, record, channel, appended, origin, 1)
+                home = here if resident is not None else self.find_home(key)
+                touch = table.classify(raw, channel)
+                merge = self._merge(raw, key) if raw.type == MERGED else None
+                others = () if who is None else who.others
+                forwarded: Entry | None = None
+                if home != here:
+                    seen = Seen(key, others, 1, raw.id, at, appended, here, record.offset, raw.type, touch, channel)
+                    forwarded = sent_on(key, seen, with_origin(source.topic, here, record))
             except Invalid as invalid:
                 tally = batch.tally(channel or UNKNOWN_CHANNEL)
                 tally.read += 1
                 tally.dead += 1
                 self.bury(source, record, invalid.reason, invalid, batch)
                 continue
+            if merge is not None:
+                batch.posts.append(merge)
             tally = tallies[channel]
             tally.read += 1
             if old is not None and at < appended - old:
                 batch.old += 1
-            others: tuple[Key, ...] = ()
-            if who is not None:
-                others = who.others
-                if who.ignored:
-                    _count_ignored(who, batch)
+            if who is not None and who.ignored:
+                _count_ignored(who, batch)
             if known is None and key == customer_key(customer):
                 (residents if home == here else strangers)[customer] = key
             if forwarded is not None:
@@ -194,31 +226,38 @@ class Intake:
                 batch.routed.setdefault(home, []).append(forwarded)
                 continue
             event = event_of(raw.id, at, appended, here, record.offset, table.shared(raw.type), touch, channel)
-            arrivals.append(Arrival(key, others, event, source, record, channel))
+            arrivals.append(Arrival(key, others, event, None, source, record, channel))
 
     def _routed(self, source: Source, record: Record, batch: Batch) -> None:
-        headers = dict(record.headers)
-        channel = (headers.get(CHANNEL) or b"").decode("utf-8", "replace")
-        if channel not in CHANNELS:
-            channel = UNKNOWN_CHANNEL
+        try:
+            message = decode_message(record.value or b"")
+            key = key_of((record.key or b"").decode(), self._identities.kinds)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            tally = batch.tally(UNKNOWN_CHANNEL)
+            tally.read += 1
+            tally.dead += 1
+            self.bury(source, record, "invalid", Invalid("invalid", f"no message of a lane: {error}"), batch)
+            return
+        if type(message) is Seen:
+            self._sent_on(source, record, key, message, batch)
+            return
+        kind = str(message.__struct_config__.tag)
+        batch.told[kind] = batch.told.get(kind, 0) + 1
+        batch.arrivals.append(Arrival(key, (), NO_EVENT, message, source, record, ""))
+
+    def _sent_on(self, source: Source, record: Record, key: Key, message: Seen, batch: Batch) -> None:
+        channel = _CHANNELS.get(message.channel, UNKNOWN_CHANNEL)
         tally = batch.tally(channel)
         tally.read += 1
+        home = self.find_home(key)
+        forwarded: Entry | None = None
         try:
-            appended, origin, hops = _journey_so_far(headers)
-            raw = decode(record.value, self._limits.max_bytes, self._limits.max_depth)
             if channel == UNKNOWN_CHANNEL:
-                raise Invalid("unknown_channel", "the routed record does not say its channel")
-            who = named(raw, self._identities)
-            key = who.primary
-            at = moment(raw)
-            home = self._find_home(key)
-            if home != self._partition and hops >= self._limits.max_hops:
-                raise Invalid("too_many_hops", f"{hops} hops, and lane {home} is its home")
-            touch, forwarded = "", None
-            if home == self._partition:
-                touch = self.table.classify(raw, channel)
-            else:
-                forwarded = _forwarded(key, record, channel, appended, origin, hops + 1)
+                raise Invalid("unknown_channel", "the routed event does not say its channel")
+            if home != self.partition:
+                if message.hops >= MOST_HOPS:
+                    raise Invalid("too_many_hops", f"{message.hops} hops, and lane {home} is its home")
+                forwarded = sent_on(key, hop(message), record.headers)
         except Invalid as invalid:
             tally.dead += 1
             self.bury(source, record, invalid.reason, invalid, batch)
@@ -227,9 +266,7 @@ class Intake:
             tally.routed += 1
             batch.routed.setdefault(home, []).append(forwarded)
             return
-        partition, offset = _first_appearance(origin)
-        event = event_of(raw.id, at, appended, partition, offset, raw.type, touch, channel)
-        batch.arrivals.append(Arrival(key, who.others, event, source, record, channel))
+        batch.arrivals.append(Arrival(key, message.named, message.event(), message, source, record, channel))
 
     def _commands(self, source: Source, records: Sequence[Record], batch: Batch) -> None:
         for record in records:
@@ -238,8 +275,11 @@ class Intake:
             batch.commands.read += 1
             try:
                 command = decode_command(record.value)
-                if command.lane != self._partition:
-                    raise Invalid("bad_command", f"for lane {command.lane}, but written to {self._partition}")
+                if command.lane != self.partition:
+                    raise Invalid("bad_command", f"for lane {command.lane}, but written to {self.partition}")
+                if command.command in IDENTITY_ORDERS:
+                    to, message = self._of_identities(command)
+                    batch.arrivals.append(Arrival(Key(to), (), NO_EVENT, message, source, record, ""))
             except Invalid as invalid:
                 batch.commands.dead += 1
                 self.bury(source, record, invalid.reason, invalid, batch)
@@ -247,6 +287,32 @@ class Intake:
             batch.commands.obeyed += 1
             if command.command in VERSION_ORDERS:
                 batch.orders.append(command)
+
+    def _merge(self, raw: RawEvent, key: Key) -> Post:
+        """What the event of a merge in another system says to the two customers; raises Invalid."""
+        try:
+            into = msgspec.json.decode(raw.properties, type=_Merged).into
+        except msgspec.DecodeError as error:
+            raise Invalid("invalid", f"{MERGED}: {error}") from None
+        other, why = self._identities.look_up(CUSTOMER, into)
+        if why is not None:
+            raise Invalid("bad_identity", f"properties.into {SAID[why]}")
+        if not is_customer(key):
+            raise Invalid("bad_identity", f"{MERGED} without a customer_id")
+        if key == other:
+            raise Invalid("bad_identity", f"{MERGED} of a customer into itself")
+        return link(key, other)
+
+    def _of_identities(self, command: "Command") -> Post:
+        """What an order about two identities says to which of them; raises Invalid."""
+        kinds = self._identities.kinds
+        try:
+            post = order_of(command.command, key_of(command.identity, kinds), key_of(command.customer, kinds))
+        except ValueError as error:
+            raise Invalid("bad_command", str(error)) from None
+        if self.find_home(Key(post.to)) != self.partition:
+            raise Invalid("bad_command", f"for an identity of lane {self.find_home(Key(post.to))}")
+        return post
 
     def _punctuated(self, source: Source, record: Record, batch: Batch) -> bool:
         """Whether the record only says up to where everything is sent."""
@@ -269,7 +335,8 @@ class Intake:
             raise Invalid("unknown_channel", f"{source.channel_field} is none of {', '.join(CHANNELS)}")
         return channel
 
-    def _find_home(self, key: Key) -> int:
+    def find_home(self, key: Key) -> int:
+        """The home lane of an identity."""
         found = self._homes.get(key)
         if found is not None:
             return found
@@ -289,7 +356,7 @@ class Intake:
         """
         key, value = record.key, record.value
         headers = list(record.headers)
-        if (size := _size(headers)) > MOST_HEADERS:
+        if (size := size_of(headers)) > MOST_HEADERS:
             headers = [(TRUNCATED + ".headers", str(size).encode())]
         if key is not None and len(key) > HEAD:
             headers.append((TRUNCATED + ".key", str(len(key)).encode()))
@@ -299,7 +366,7 @@ class Intake:
             value = value[:HEAD]
         headers += [
             (ERRORS + "topic", source.topic.encode()),
-            (ERRORS + "partition", str(self._partition).encode()),
+            (ERRORS + "partition", str(self.partition).encode()),
             (ERRORS + "offset", str(record.offset).encode()),
             (ERRORS + "stage", b"FOLD" if reason == "fold_error" else b"INTAKE"),
             (ERRORS + "exception.class.name", type(error).__name__.encode()),
@@ -314,15 +381,19 @@ class Intake:
         batch.reasons.append(reason)
 
 
+class _Merged(msgspec.Struct):
+    into: str
+
+
 class Command(msgspec.Struct, frozen=True):
     """An order of a person to a lane, on `journey.commands`.
 
-    From `journey` on only with `prepare`: the version of a journey as `text`, the version that it follows, and where
-    customers go by stage (null: folded again).
+    `journey` to `stages` only with `prepare`: the version of a journey as `text`, the version that it follows, and
+    where customers go by stage (null: folded again). `identity` and `customer`: public keys, of an order about both.
     """
 
     id: str
-    command: Literal["pause", "resume", "skip", "prepare", "switch", "abandon"]
+    command: Literal["pause", "resume", "skip", "prepare", "switch", "abandon", "link", "block", "unblock"]
     lane: int
     reason: str
     at: int | str = 0
@@ -334,10 +405,15 @@ class Command(msgspec.Struct, frozen=True):
     fingerprint: str = ""
     text: str = ""
     stages: dict[str, str | None] = {}
+    identity: str = ""
+    customer: str = ""
 
 
 VERSION_ORDERS = frozenset(("prepare", "switch", "abandon"))
 """What concerns the versions of journeys; it is obeyed in its turn, as part of the transaction that reads it."""
+
+IDENTITY_ORDERS = frozenset(("link", "block", "unblock"))
+"""What concerns two identities: a message for one of them."""
 
 _decode_command = msgspec.json.Decoder(Command).decode
 
@@ -350,44 +426,9 @@ def decode_command(value: bytes | None) -> Command:
         raise Invalid("bad_command", f"no command: {error}") from None
 
 
-def _forwarded(key: Key, record: Record, channel: str, appended: int, origin: str, hops: int) -> Entry:
-    """The record as it goes to its home lane; raises Invalid if its headers are too much to be carried along."""
-    headers = [header for header in record.headers if header[0] not in _ROUTING]
-    if headers and (size := _size(headers)) > MOST_HEADERS:
-        raise Invalid("too_large", f"{size} bytes of headers; {MOST_HEADERS} are allowed")
-    headers += [
-        (CHANNEL, channel.encode()),
-        (APPENDED, str(appended).encode()),
-        (ORIGIN, origin.encode()),
-        (HOPS, str(hops).encode()),
-    ]
-    return (public_key(key).encode(), record.value, headers)
-
-
 def _count_ignored(who: Named, batch: Batch) -> None:
     for _, why in who.ignored:
         batch.ignored[why] = batch.ignored.get(why, 0) + 1
-
-
-def _size(headers: Headers) -> int:
-    """Bytes of all names and values."""
-    return sum(len(name) + len(text or b"") for name, text in headers)
-
-
-def _journey_so_far(headers: Mapping[str, bytes | None]) -> tuple[int, str, int]:
-    """First append time, origin and hops of a routed record; raises Invalid."""
-    try:
-        origin = (headers.get(ORIGIN) or b"").decode()
-        _first_appearance(origin)
-        return _number(headers.get(APPENDED)), origin, _number(headers.get(HOPS))
-    except ValueError:
-        raise Invalid("invalid", "a routed record without its append time, origin and hops") from None
-
-
-def _first_appearance(origin: str) -> tuple[int, int]:
-    """Partition and offset out of `topic-partition@offset`; ValueError if it is none."""
-    place, _, offset = origin.rpartition("@")
-    return _number(place.rpartition("-")[2].encode()), _number(offset.encode())
 
 
 def _number(text: bytes | None) -> int:

@@ -96,7 +96,8 @@ class LaneRecord(msgspec.Struct):
     `emitted`: counts by journey and kind. `dead`: dead letters by reason. `stages`: customers by journey and stage.
     `control`: the offset behind the newest pause, resume or skip obeyed. `punctuation`: by topic,
     the event time up to which everything is sent (with `clock: event`). `ignored`: identities passed over, by
-    reason. `parked_by`: the customers whose timers are parked now, each with the code and rules that raised.
+    reason; `messages`: what identities were told, by kind; `refused`: what was asked of them and not done, by reason.
+    `parked_by`: the customers whose timers are parked now, each with the code and rules that raised.
     `candidate`: what is prepared to be promoted. `carrying`: the journeys whose customers are still being carried over,
     with the version that they are carried to.
     """
@@ -125,6 +126,8 @@ class LaneRecord(msgspec.Struct):
     unclassified: int = 0
     old: int = 0
     ignored: dict[str, int] = {}
+    messages: dict[str, int] = {}
+    refused: dict[str, int] = {}
     parked: int = 0
     parked_by: dict[str, str] = {}
     owner: str = ""

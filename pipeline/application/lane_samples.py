@@ -7,6 +7,8 @@ from pipeline.application.lane_record import LaneRecord
 from pipeline.application.metrics import OUTCOME
 from pipeline.domain.event import Reason
 from pipeline.domain.identity import Ignored
+from pipeline.domain.messages import MESSAGES
+from pipeline.domain.stitching import Refused
 
 Sample = tuple[str, tuple[str, ...], float]
 """Name of a metric, values of its labels after `lane`, value."""
@@ -36,6 +38,10 @@ def samples(record: LaneRecord) -> Iterator[Sample]:
     yield "old_events_total", (), record.old
     ignored: dict[str, int] = dict.fromkeys(get_args(Ignored), 0)
     yield from (("identities_ignored_total", (why,), count) for why, count in (ignored | record.ignored).items())
+    messages: dict[str, int] = dict.fromkeys(MESSAGES, 0)
+    yield from (("identity_messages_total", (kind,), count) for kind, count in (messages | record.messages).items())
+    refused: dict[str, int] = dict.fromkeys(get_args(Refused), 0)
+    yield from (("identity_refusals_total", (why,), count) for why, count in (refused | record.refused).items())
     yield "timers_parked_total", (), record.parked
     for journey, mark in record.models.items():
         yield "model_version", (journey,), mark.version

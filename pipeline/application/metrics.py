@@ -10,6 +10,8 @@ from pipeline.application.lane_record import UNKNOWN_CHANNEL, LaneRecord
 from pipeline.application.ports import Failure
 from pipeline.domain.event import CHANNELS, Reason
 from pipeline.domain.identity import Ignored
+from pipeline.domain.messages import MESSAGES
+from pipeline.domain.stitching import Refused
 
 PREFIX: Final = "journey_"
 
@@ -121,6 +123,20 @@ METRICS: Final = (
         "record",
         "Identities passed over in events that name their customer by another one.",
         (LANE, Label("reason", get_args(Ignored))),
+    ),
+    Metric(
+        "identity_messages_total",
+        "counter",
+        "record",
+        "What identities told each other, so that what one person did is under one owner.",
+        (LANE, Label("message", MESSAGES)),
+    ),
+    Metric(
+        "identity_refusals_total",
+        "counter",
+        "record",
+        "Links, claims and blocks that were not taken because of a limit, or make no sense.",
+        (LANE, Label("reason", get_args(Refused))),
     ),
     Metric(
         "timers_parked_total", "counter", "record", "Customers whose timers were parked because one raised.", (LANE,)

@@ -45,6 +45,12 @@ ADVICE: Final = {
     "identities_ignored_total": Advice(
         "identities", "`invalid` rises: a sender's form lets anything through. `unknown_kind`: add it to `identities`."
     ),
+    "identity_messages_total": Advice(
+        "messages", "`release` or `adopt` without end: something merges and splits the same people, see the commands."
+    ),
+    "identity_refusals_total": Advice(
+        "requests", "Somebody claims very many identities: `journey show` says what was refused of whom."
+    ),
     "old_events_total": Advice(_EVENTS, "Somebody sends history to a live application.", ("JourneyOldEvents",)),
     "timers_parked_total": Advice("customers", "A bug of the program in a timer.", ("JourneyTimersParked",)),
     "model_version": Advice("version", "Lanes of different versions for more than a minute: `journey status`."),

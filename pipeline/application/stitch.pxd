@@ -11,6 +11,7 @@ from pipeline.domain.profile cimport Profile, new_profile
 
 cdef class Stitch:
     cdef public object _fold
+    cdef public object _stitching
     cdef public str code
     cdef public object intake
     cdef public Names names
@@ -18,6 +19,10 @@ cdef class Stitch:
     @cython.locals(profile=Profile, arrival=Arrival, touched=cython.bint, counts=dict)
     cpdef object fold_customer(self, str key, list arrivals, bytes stored, object watermark, object batch, object effects,
                                 object parked)
+
+    @cython.locals(event=object)
+    cdef object _stitched(self, Profile profile, Arrival arrival, object watermark, object effects)
+    cdef object _came_with(self, Arrival arrival)
 
     @cython.locals(profile=Profile)
     cdef Profile _open(self, str key, bytes data, long long epoch)

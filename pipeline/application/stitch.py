@@ -6,24 +6,30 @@ Arrivals and due timers in, everything to be written out. Synchronous and determ
 import traceback
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from pipeline.application.intake import Arrival, Batch, Intake
 from pipeline.application.lane_record import LaneRecord
-from pipeline.application.ports import Entry
+from pipeline.application.ports import Entry, Headers
 from pipeline.application.records import customer_record, signal_record, transition_record
+from pipeline.application.routing import posted, sent_on, with_origin
 from pipeline.domain.encoding import decode, encode
 from pipeline.domain.event import CHANNELS
 from pipeline.domain.feed import Feed, Transition
-from pipeline.domain.fold import Fold
+from pipeline.domain.fold import Fold, Outcome
 from pipeline.domain.identity import Key, public_key
+from pipeline.domain.messages import Seen
 from pipeline.domain.packing import NO_NAMES
 from pipeline.domain.profile import Profile, new_profile
+from pipeline.domain.stitching import Refused, Stitching, claims_all
 
 SLICE = 2_000
 """Events folded before the event loop gets a turn: about 20 ms of work."""
 
 PARKED_KEPT = 1_000
 """How many customers with parked timers a lane record names; one that it has forgotten waits for an event."""
+
+_FOLDED: Final[Mapping[str, Outcome]] = {"folded": "folded", "duplicate": "duplicate", "late": "late"}
 
 
 class FoldRaised(Exception):
@@ -49,7 +55,9 @@ class Effects:
 
     `parked`: whose timers it parked; `returned`: whose came back from that. `due`: how many customers' timers it looked
     at. `published_at` (RFC 3339) dates what is published. `carried_to`: the cursor behind the customers whom it looked
-    at for whether they must be carried over, 0 behind the last; None if there was no need.
+    at for whether they must be carried over, 0 behind the last; None if there was no need. `sent`: records for other
+    identities, each with whom it is for, in order; `routed`: events among them by channel. `astray`: events that have
+    been sent on too often. `refused`: what was asked of identities and not done, by reason.
     """
 
     published_at: str
@@ -60,6 +68,10 @@ class Effects:
     returned: list[str] = field(default_factory=list)
     due: int = 0
     carried_to: int | None = None
+    sent: list[tuple[str, Entry]] = field(default_factory=list)
+    routed: dict[str, int] = field(default_factory=dict)
+    astray: list[Arrival] = field(default_factory=list)
+    refused: dict[Refused, int] = field(default_factory=dict)
 
 
 class Stitch:
@@ -74,6 +86,7 @@ class Stitch:
 
     def __init__(self, fold: Fold, intake: Intake, code: str) -> None:
         self._fold = fold
+        self._stitching = Stitching(fold)
         self.code = code
         self.intake = intake
         self.names = NO_NAMES
@@ -125,16 +138,22 @@ class Stitch:
     ) -> None:
         """Folds some events of one customer, and what is due then; raises FoldRaised or TimerRaised."""
         fold, feed, counts = self._fold, effects.feed, batch.counts
-        profile = self._open(key, stored, arrivals[0].event.appended)
+        profile = self._open(key, stored, arrivals[0].appended)
         if profile.parked:
             watermark = None
         told = len(feed.transitions) + len(feed.signals)
         touched = bool(fold.carries) and self._carried(profile, arrivals[0], feed)
         for arrival in arrivals:
             try:
-                outcome = fold.event(profile, key, arrival.event, watermark, feed)
+                if arrival.message is None and not profile.to and not arrival.others:
+                    outcome: Outcome | None = fold.event(profile, key, arrival.event, watermark, feed)
+                else:
+                    outcome = self._stitched(profile, arrival, watermark, effects)
+                    touched = True
             except Exception as error:  # a bug of the rules must cost one event, not the lane
                 raise FoldRaised(arrival, traceback.format_exc(), error) from error
+            if outcome is None:
+                continue
             tally = counts[arrival.channel]
             if outcome == "folded":
                 tally.folded += 1
@@ -150,6 +169,37 @@ class Stitch:
             effects.profiles[key] = encode(profile)
             if len(feed.transitions) + len(feed.signals) > told:
                 effects.customers[key] = customer_record(profile, effects.published_at)
+
+    def _stitched(self, profile: Profile, arrival: Arrival, watermark: int | None, effects: Effects) -> Outcome | None:
+        """Tells the identity what arrived; None if that is no event, or one that is not folded here."""
+        feed, event, message = effects.feed, arrival.event, arrival.message
+        if message is None or type(message) is Seen:
+            primary = profile.key if message is None else message.primary
+            if not profile.to and (not arrival.others or claims_all(profile, primary, arrival.others)):
+                return self._fold.event(profile, primary, event, watermark, feed)
+        if message is None:
+            message = Seen(
+                profile.key, arrival.others, 0, event.id, event.at, event.appended, event.partition, event.offset,
+                event.type, event.touch, event.channel,
+            )  # fmt: skip
+        step = self._stitching.handle(profile, message, watermark, feed)
+        for reason in step.refused:
+            effects.refused[reason] = effects.refused.get(reason, 0) + 1
+        for post in step.out:
+            if type(post.message) is Seen:
+                entry = sent_on(Key(post.to), post.message, self._came_with(arrival))
+                effects.routed[arrival.channel] = effects.routed.get(arrival.channel, 0) + 1
+            else:
+                entry = posted(post)
+            effects.sent.append((post.to, entry))
+        if step.outcome == "dead":
+            effects.astray.append(arrival)
+        return _FOLDED.get(step.outcome)
+
+    def _came_with(self, arrival: Arrival) -> Headers:
+        if arrival.message is not None:
+            return arrival.record.headers
+        return with_origin(arrival.source.topic, self.intake.partition, arrival.record)
 
     def _settle(self, profile: Profile, watermark: int, effects: Effects) -> None:
         """Fires what is due; TimerRaised."""
@@ -274,6 +324,12 @@ def bring_up_to_date(record: LaneRecord, batch: Batch, effects: Effects, code: s
         total.routed += counted.routed
         total.late += counted.late
         total.dead += counted.dead
+    for channel, count in effects.routed.items():
+        record.totals[channel].routed += count
+    for kind, count in batch.told.items():
+        record.messages[kind] = record.messages.get(kind, 0) + count
+    for refused, count in effects.refused.items():
+        record.refused[refused] = record.refused.get(refused, 0) + count
     record.commands.read += batch.commands.read
     record.commands.obeyed += batch.commands.obeyed
     record.commands.dead += batch.commands.dead

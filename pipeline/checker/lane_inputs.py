@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pipeline.checker.findings import Findings
 from pipeline.checker.plain_admission import Act
-from pipeline.checker.plain_event import EventReader, NoEvent, Said, check_carried
+from pipeline.checker.plain_event import MOST_HOPS, EventReader, NoEvent, Said, check_carried
 from pipeline.checker.plain_home import home_lane
 from pipeline.checker.rules import Input, Record, Rules
 
@@ -94,17 +94,21 @@ class LaneInputs:
         topic, number = self.rules.topic("events"), len(self._topics)
         for record in records:
             self.first_append.setdefault(topic, record.timestamp)
-            self.records += 1
             try:
-                said, hops = self._reader.routed(record)
+                found = self._reader.routed(record)
+                if found is None:
+                    continue
+                said, hops = found
                 home = self._home(said.customer)
-                if home != self.lane and hops >= self.rules.max_hops:
+                if home != self.lane and hops >= MOST_HOPS:
                     raise NoEvent(f"{hops} hops, and lane {home} is its home")
                 if home != self.lane:
                     check_carried(record)
             except NoEvent as why:
+                self.records += 1
                 self.dead[topic, record.offset] = str(why)
                 continue
+            self.records += 1
             self.read[said.act.channel] += 1
             if home != self.lane:
                 self.hops += 1

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+import msgspec
 import orjson
 
 from pipeline.checker.plain_admission import Act
@@ -11,7 +12,8 @@ from pipeline.checker.plain_identity import names
 from pipeline.checker.plain_touches import CHANNELS, touch_of
 from pipeline.checker.rules import Input, Record, Rules
 
-ROUTED = ("journey.channel", "journey.appended", "journey.origin", "journey.hops")
+ROUTED = ("journey.appended", "journey.origin", "journey.hops")
+MOST_HOPS = 5
 MOST_HEADERS = 256 * 1024
 """Bytes of headers that are carried to another lane."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,6 +38,7 @@ class EventReader:
         self._rules = rules
         self._customers: set[str] = set()
         self._touches: dict[tuple[str, str, str | None, str | None], str] = {}
+        self._company = {row.name for row in rules.rows if row.actor == "company"} | {"company_act"}
         self._by_properties = {kind for row in rules.rows if row.where for kind in row.types or ("",)}
 
     def raw(self, record: Record, source: Input, partition: int) -> Said:
@@ -54,17 +57,20 @@ class EventReader:
             raise NoEvent("it is ahead of its append time")
         return self._said(event, channel, at, record.timestamp, partition, record.offset)
 
-    def routed(self, record: Record) -> tuple[Said, int]:
-        """An event that another lane has sent on, and over how many hops; raises NoEvent."""
-        headers = dict(record.headers)
-        channel, appended, origin, hops = ((headers.get(name) or b"").decode("utf-8", "replace") for name in ROUTED)
-        place, _, offset = origin.rpartition("@")
-        partition = place.rpartition("-")[2]
-        if channel not in CHANNELS or not all(_is_number(text) for text in (appended, hops, partition, offset)):
-            raise NoEvent("a routed record that does not say from where it is")
-        event = self._decoded(record.value)
-        at = _moment(event["occurred_at"])
-        return self._said(event, channel, at, int(appended), int(partition), int(offset)), int(hops)
+    def routed(self, record: Record) -> tuple[Said, int] | None:
+        """An event that another lane has sent on, and over how many hops; None for any other message, or NoEvent."""
+        try:
+            kind, *fields = msgspec.msgpack.decode(record.value or b"")
+            if kind != "event":
+                return None
+            _, _, hops, identifier, at, appended, partition, offset, _, touch, channel = fields
+        except (msgspec.DecodeError, UnicodeDecodeError, TypeError, ValueError) as error:
+            raise NoEvent(f"no message of a lane: {error}") from None
+        if channel not in CHANNELS:
+            raise NoEvent("a routed event that does not say its channel")
+        company = touch in self._company
+        act = Act(at, appended, partition, offset, identifier, touch, channel, company)
+        return Said((record.key or b"").decode(), act), hops
 
     def _said(
         self, event: Mapping[str, Any], channel: str, at: int, appended: int, partition: int, offset: int

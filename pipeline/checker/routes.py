@@ -33,7 +33,7 @@ def check_routes(rules: Rules, results: Sequence[LaneResult], findings: Findings
             origin = lanes.get(lane)
             if origin is None:
                 findings.add("wrong", topic, f"{_shown(rules, place)} was routed, but there is no such lane")
-            elif origin.starts[name] <= offset < origin.record["next"].get(name, 0) and rules.max_hops == 1:
+            elif origin.starts[name] <= offset < origin.record["next"].get(name, 0):
                 findings.add("wrong", topic, f"{_shown(rules, place)} was routed, and is nothing that belongs here")
 
 

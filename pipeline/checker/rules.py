@@ -56,7 +56,6 @@ class Rules:
     future: int | None
     max_bytes: int
     max_depth: int
-    max_hops: int
     rows: Sequence[Row]
     journeys: Sequence[Journey]
     versions: Mapping[str, int] = field(default_factory=dict)

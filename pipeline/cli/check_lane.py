@@ -58,7 +58,6 @@ def rules_of(settings: Settings) -> Rules:
         future=settings.future if live else None,
         max_bytes=settings.max_event_bytes,
         max_depth=settings.max_depth,
-        max_hops=settings.max_hops,
         rows=rows,
         journeys=journeys,
         versions=versions,

@@ -4,7 +4,7 @@ A record's key is the public key of whom it is for; its value is one of these me
 the bytes of `encode_strand`, so whoever only passes one on does not unpack it.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -102,11 +102,20 @@ class Unblock(Message, frozen=True, array_like=True, tag="unblock", gc=False):
 AnyMessage = Seen | Claim | Adopt | Release | Kept | GiveBack | Refuse | Link | Block | Unblock
 
 
+MESSAGES: Final = ("claim", "adopt", "release", "kept", "give_back", "refuse", "link", "block", "unblock")
+"""What reaches identities on `journey.events` beside events."""
+
+
 class Post(NamedTuple):
     """A message and the key of whom it is for."""
 
     to: str
     message: AnyMessage
+
+
+def hop(message: Seen) -> Seen:
+    """The event once more on its way."""
+    return msgspec.structs.replace(message, hops=message.hops + 1)
 
 
 encode_message = msgspec.msgpack.Encoder().encode

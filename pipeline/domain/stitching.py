@@ -8,8 +8,6 @@ message that caused another comes before that one.
 from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple, Protocol, assert_never
 
-import msgspec
-
 from pipeline.domain.encoding import decode_strand, encode_strand
 from pipeline.domain.extremes import NEVER
 from pipeline.domain.feed import Feed
@@ -26,6 +24,7 @@ from pipeline.domain.messages import (
     Release,
     Seen,
     Unblock,
+    hop,
 )
 from pipeline.domain.ownership import MOST_BLOCKS, is_customer, owner_of, with_claim
 from pipeline.domain.profile import Event, Links, Profile, Strand, links_of, new_strand
@@ -112,7 +111,7 @@ class Stitching:
         if profile.to:
             if message.hops >= MOST_HOPS:
                 return "dead"
-            step.out.append(Post(profile.to, msgspec.structs.replace(message, hops=message.hops + 1)))
+            step.out.append(Post(profile.to, hop(message)))
             return "routed"
         primary = message.primary
         outcome = self._fold.event(profile, primary, message.event(), watermark, feed)
@@ -143,7 +142,8 @@ class Stitching:
     def _name(self, profile: Profile, customer: str, named: Iterable[str], step: Step) -> None:
         """`customer`, whose strand is here, was named together with these: claims those that it has not yet."""
         strand = find_strand(profile, customer)
-        assert strand is not None, "what was folded is in its strand"
+        if strand is None:  # a copy of an event that another identity brought
+            return
         for identity in named:
             if identity in strand.claimed:
                 continue
@@ -252,6 +252,12 @@ class Stitching:
             step.out.append(Post(message.owner, Release(profile.key, profile.to)))
 
 
+def claims_all(profile: Profile, customer: str, named: Iterable[str]) -> bool:
+    """Whether `customer`, as far as it is in this profile, claims all of these already, so that nobody need hear."""
+    strand = find_strand(profile, customer)
+    return strand is not None and all(identity in strand.claimed for identity in named)
+
+
 def find_strand(profile: Profile, identity: str) -> Strand | None:
     """What `identity` did, as far as it is in this profile."""
     return next((strand for strand in profile.strands if strand.identity == identity), None)
@@ -266,6 +272,21 @@ def link(one: str, other: str) -> Post:
         raise ValueError("a link needs a customer and another identity")
     customer = min(one, other) if is_customer(one) and is_customer(other) else one if is_customer(one) else other
     return Post(customer, Link(other if customer == one else one, customer))
+
+
+def order_of(order: str, one: str, other: str) -> Post:
+    """What a person's order about two identities says to which of them: `link`, `block` or `unblock`.
+
+    ValueError if neither is a customer, or both are the same.
+    """
+    linking = link(one, other)
+    if order == "link":
+        return linking
+    message = linking.message
+    assert isinstance(message, Link), "a link is one"
+    if order == "block":
+        return Post(message.identity, Block(message.customer))
+    return Post(message.identity, Unblock(message.customer))
 
 
 def _links(profile: Profile) -> Links:

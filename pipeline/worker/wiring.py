@@ -33,6 +33,7 @@ from pipeline.domain.carry import Carry
 from pipeline.domain.compile import Journey
 from pipeline.domain.fold import Fold
 from pipeline.domain.spec import JourneySpec, TouchSpec
+from pipeline.domain.stitching import MOST_HOPS
 from pipeline.domain.touches import TouchTable
 from pipeline.errors import UserError
 from pipeline.worker.brokers import wait_for_brokers
@@ -124,7 +125,6 @@ def limits(settings: Settings) -> Limits:
         max_depth=settings.max_depth,
         future_ms=settings.future if live else None,
         old_ms=settings.lateness if live else None,
-        max_hops=settings.max_hops,
     )
 
 
@@ -147,7 +147,7 @@ async def wire(around: Surroundings) -> AsyncIterator[Wiring]:
         await wait_for_brokers(settings.brokers, settings.application)
         await ensure_as_wanted(settings)
         shared = lane_settings(settings, owner)
-        watermark = Watermark(settings.partitions, settings.max_hops)
+        watermark = Watermark(settings.partitions, MOST_HOPS)
         changelog = ChangelogReader(connection(settings, "changelog"), shared.topics.profiles)
         progress = ProgressTopic(connection(settings, "progress"), settings.topic("journey.progress"), clock.now)
         lanes: dict[int, Lane] = {}

@@ -34,6 +34,7 @@ from pipeline.application.progress import Watermark
 from pipeline.application.settings import LanePorts
 from pipeline.config import Settings
 from pipeline.dev.stack import Stack
+from pipeline.domain.stitching import MOST_HOPS
 from pipeline.domain.touches import TouchTable
 from pipeline.worker.wiring import lane_settings, limits, rulebook_of
 from tests.benchmarks import common_work
@@ -167,7 +168,7 @@ async def _lanes(settings: Settings, sent: Sent) -> AsyncIterator[tuple[Sequence
         kafka.create_topic(source.topic, LANES)
     inputs = FakeInputs(kafka, [source.topic for source in shared.sources], A_FETCH)
     inputs.flow.set()
-    watermark, turn = Watermark(LANES, settings.max_hops), asyncio.Semaphore(1)
+    watermark, turn = Watermark(LANES, MOST_HOPS), asyncio.Semaphore(1)
 
     def lane(number: int) -> Lane:
         def new_writer() -> CountedWriter:

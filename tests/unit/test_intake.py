@@ -9,10 +9,13 @@ from typing import Any, get_args
 import pytest
 from structlog.testing import capture_logs
 
-from pipeline.application.intake import HEAD, MOST_HEADERS, Batch, Intake, Limits, Source, decode_command
+from pipeline.application.intake import HEAD, Batch, Intake, Limits, Source, decode_command
 from pipeline.application.ports import Headers
+from pipeline.application.routing import MOST_HEADERS
 from pipeline.domain.event import Invalid, Reason
+from pipeline.domain.messages import Block, Claim, Link, Post, Seen, Unblock, decode_message, encode_message
 from pipeline.domain.spec import Condition, TouchSpec
+from pipeline.domain.stitching import MOST_HOPS
 from pipeline.domain.touches import TouchTable
 
 NOW = 1_750_000_000_000
@@ -64,10 +67,14 @@ def text(headers: Headers) -> dict[str, str]:
     return {name: (value or b"").decode() for name, value in headers}
 
 
-def hops(count: object = 1, **changed: object) -> Headers:
-    """What a routed record carries."""
-    headers = {"channel": "store", "appended": NOW - 60_000, "origin": "raw.store-5@77", "hops": count, **changed}
-    return [(f"journey.{name}", str(value).encode()) for name, value in headers.items() if value is not None]
+def seen(key: str = "c:anna", **changed: Any) -> Read:
+    """An event that was sent on, as it is read: first seen in partition 5, offset 77."""
+    fields = {
+        "primary": key, "named": (), "hops": 1, "id": "e1", "at": NOW - 61_000, "appended": NOW - 60_000,
+        "partition": 5, "offset": 77, "type": "viewed", "touch": "viewed", "channel": "store", **changed,
+    }  # fmt: skip
+    headers = [("trace", b"t"), ("journey.origin", b"raw.store-5@77"), ("journey.hops", b"1")]
+    return Read(encode_message(Seen(**fields)), headers, key.removeprefix("c:").encode())
 
 
 # ---- valid events
@@ -280,35 +287,38 @@ def test_the_original_headers_are_kept_also_without_a_value() -> None:
     assert list(headers)[:3] == [("trace", b"t"), ("empty", None), ("trace", b"u")]
 
 
-def test_a_bug_in_the_fold_keeps_the_first_append_time_and_the_trace() -> None:
-    batch = take([Read(raw(), hops())], EVENTS)
+def test_a_bug_in_the_fold_keeps_what_was_sent_on_and_the_trace() -> None:
+    record = seen()
+    batch = take([record], EVENTS)
     (arrival,) = batch.arrivals
     intake().bury(EVENTS, arrival.record, "fold_error", KeyError("stage"), batch, "x" * 9000 + "the end")
     ((_, value, headers),) = batch.dead
     told = text(headers)
-    assert value == raw()
+    assert value == record.value
     assert (told["journey.reason"], told["__connect.errors.stage"]) == ("fold_error", "FOLD")
     assert told["__connect.errors.exception.class.name"] == "KeyError"
     assert told["__connect.errors.exception.stacktrace"].endswith("the end")
     assert len(told["__connect.errors.exception.stacktrace"]) == 8000
-    assert [name for name, _ in headers].count("journey.appended") == 1
-    assert told["journey.appended"] == str(NOW - 60_000)
+    assert told["journey.origin"] == "raw.store-5@77"
 
 
 # ---- routing
 
 
 def test_who_is_not_at_home_here_is_sent_on() -> None:
-    value = raw(customer_id="away")
-    batch = take([Read(value, [("trace", b"t"), ("journey.hops", b"9")])])
-    (entry,) = batch.routed[AWAY]
+    value = raw(customer_id="away", identities={"anonymous": "ab12"}, properties={"secret": "x"})
+    batch = take([Read(value, [("trace", b"t"), ("journey.hops", b"9"), ("journey.origin", b"elsewhere")])])
+    ((key, message, headers),) = batch.routed[AWAY]
     assert batch.arrivals == []
-    assert entry[:2] == (b"away", value)
-    assert [(name, text) for name, text in entry[2]] == [
+    assert key == b"away"
+    assert decode_message(message or b"") == Seen(
+        "c:away", ("anonymous:ab12",), 1, "e1", NOW - 1000, NOW, HERE, 41, "viewed", "viewed", "web"
+    )
+    assert b"secret" not in (message or b"")
+    assert list(headers) == [
         ("trace", b"t"),
-        ("journey.channel", b"web"),
-        ("journey.appended", str(NOW).encode()),
         ("journey.origin", b"raw.web-3@41"),
+        ("journey.appended", str(NOW).encode()),
         ("journey.hops", b"1"),
     ]
     assert (batch.counts["web"].read, batch.counts["web"].routed) == (1, 1)
@@ -322,57 +332,45 @@ def test_a_weaker_identity_is_sent_on_by_its_public_key() -> None:
     assert [entry[0] for entry in batch.routed[AWAY]] == [b"anonymous:ab12"]
 
 
-def test_a_routed_event_comes_with_its_first_appearance() -> None:
-    batch = take([Read(raw(), hops())], EVENTS)
+def test_an_event_that_was_sent_on_comes_with_its_first_appearance() -> None:
+    batch = take([seen(named=("anonymous:ab12",))], EVENTS)
     (arrival,) = batch.arrivals
     event = arrival.event
     assert (event.appended, event.partition, event.offset, event.channel) == (NOW - 60_000, 5, 77, "store")
+    assert (arrival.key, arrival.others, arrival.appended) == ("c:anna", ("anonymous:ab12",), NOW - 60_000)
     assert (batch.counts["store"].read, arrival.channel) == (1, "store")
 
 
-def test_a_routed_event_is_not_judged_again_by_the_clock() -> None:
-    batch = take([Read(raw(occurred_at=NOW + 10**9), hops())], EVENTS, old_ms=1)
+def test_an_event_that_was_sent_on_is_not_judged_again_by_the_clock() -> None:
+    batch = take([seen(at=NOW + 10**9)], EVENTS, old_ms=1)
     assert (len(batch.arrivals), batch.old) == (1, 0)
 
 
-@pytest.mark.parametrize(("made", "most", "sent_on"), [(1, 2, True), (1, 1, False), (2, 2, False), (5, 2, False)])
-def test_hops_are_counted_and_bounded(made: int, most: int, sent_on: bool) -> None:
-    batch = take([Read(raw(customer_id="away"), hops(made))], EVENTS, max_hops=most)
-    if sent_on:
-        ((_, _, headers),) = batch.routed[AWAY]
-        assert text(headers) == text(hops(made + 1))
+@pytest.mark.parametrize(("made", "goes_on"), [(1, True), (MOST_HOPS - 1, True), (MOST_HOPS, False)])
+def test_hops_are_counted_and_bounded(made: int, goes_on: bool) -> None:
+    batch = take([seen("c:away", hops=made)], EVENTS)
+    if goes_on:
+        ((_, value, headers),) = batch.routed[AWAY]
+        message = decode_message(value or b"")
+        assert isinstance(message, Seen)
+        assert message.hops == made + 1
+        assert text(headers)["journey.hops"] == str(made + 1)
         assert batch.counts["store"].routed == 1
     else:
         assert (batch.reasons, batch.routed) == (["too_many_hops"], {})
         assert batch.counts["store"].dead == 1
 
 
-NO_HOPS: dict[str, tuple[Reason, Headers]] = {
-    "none": ("invalid", ()),
-    "no channel": ("unknown_channel", hops(channel=None)),
-    "another channel": ("unknown_channel", hops(channel="fax")),
-    "a channel that is no text": ("unknown_channel", [*hops(channel=None), ("journey.channel", b"\xff")]),
-    "a channel without a value": ("unknown_channel", [*hops(channel=None), ("journey.channel", None)]),
-    "no append time": ("invalid", hops(appended=None)),
-    "a word for an append time": ("invalid", hops(appended="soon")),
-    "an append time nobody can hold": ("invalid", hops(appended=10**30)),
-    "an append time without a value": ("invalid", [*hops(appended=None), ("journey.appended", None)]),
-    "no origin": ("invalid", hops(origin=None)),
-    "an origin without an offset": ("invalid", hops(origin="raw.store-5")),
-    "an origin nobody can hold": ("invalid", hops(origin=f"raw.store-5@{10**30}")),
-    "an origin that is no text": ("invalid", [*hops(origin=None), ("journey.origin", b"\xff")]),
-    "no hops": ("invalid", hops(None)),
-    "negative hops": ("invalid", hops(-1)),
-}
-
-
-@pytest.mark.parametrize("name", NO_HOPS)
-def test_a_routed_record_must_say_where_it_comes_from(name: str) -> None:
-    reason, headers = NO_HOPS[name]
-    batch = take([Read(raw(), headers), Read(raw(id="e2"), hops())], EVENTS)
-    assert batch.reasons == [reason]
+@pytest.mark.parametrize("value", [None, b"", b"{", raw(), b"\x93\xa5claim\xa1a", b"\xc1"])
+def test_what_is_no_message_is_a_dead_letter(value: bytes | None) -> None:
+    batch = take([Read(value), seen(id="e2")], EVENTS)
+    assert batch.reasons == ["invalid"]
     assert [arrival.event.id for arrival in batch.arrivals] == ["e2"]
     assert sum(tally.read for tally in batch.counts.values()) == 2
+
+
+def test_a_sent_on_event_of_an_unknown_channel_is_a_dead_letter() -> None:
+    assert take([seen(channel="fax")], EVENTS).reasons == ["unknown_channel"]
 
 
 def test_homes_are_remembered() -> None:
@@ -384,9 +382,72 @@ def test_homes_are_remembered() -> None:
 
     lane, batch = Intake(HERE, TOUCHES, Limits(), home, event_clock=False), Batch()
     lane.take(WEB, [Read(raw()), Read(raw()), Read(raw(customer_id="away")), Read(raw(customer_id="away"))], batch)
-    lane.take(EVENTS, [Read(raw(), hops())], batch)
+    lane.take(EVENTS, [seen()], batch)
     assert asked == [b"anna", b"away"]
     assert (len(batch.arrivals), len(batch.routed[AWAY])) == (3, 2)
+
+
+# ---- identities
+
+
+def test_what_identities_are_told_arrives_and_is_counted_apart() -> None:
+    claim = Read(encode_message(Claim("c:anna", "c:anna")), (), b"anonymous:ab12")
+    batch = take([claim, claim], EVENTS)
+    assert [(arrival.key, arrival.message, arrival.appended) for arrival in batch.arrivals] == [
+        ("anonymous:ab12", Claim("c:anna", "c:anna"), NOW)
+    ] * 2
+    assert (batch.told, sum(tally.read for tally in batch.counts.values())) == ({"claim": 2}, 0)
+
+
+ORDERS = {
+    ("link", "anonymous:ab12", "anna"): ("c:anna", Link("anonymous:ab12", "c:anna")),
+    ("link", "bob", "anna"): ("c:anna", Link("c:bob", "c:anna")),
+    ("block", "anonymous:ab12", "anna"): ("anonymous:ab12", Block("c:anna")),
+    ("unblock", "bob", "anna"): ("c:bob", Unblock("c:anna")),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_an_order_about_identities_is_a_message_for_one_of_them(order: tuple[str, str, str]) -> None:
+    batch = take([Read(ordered(*order))], COMMANDS)
+    assert [(arrival.key, arrival.message) for arrival in batch.arrivals] == [ORDERS[order]]
+    assert (batch.commands.read, batch.commands.obeyed, batch.commands.dead) == (1, 1, 0)
+
+
+NO_ORDERS = [("link", "anna", "anna"), ("link", "anonymous:a", "anonymous:b"), ("block", "away", "anna")]
+
+
+@pytest.mark.parametrize("order", NO_ORDERS)
+def test_an_order_that_makes_no_sense_is_a_dead_letter(order: tuple[str, str, str]) -> None:
+    batch = take([Read(ordered(*order))], COMMANDS)
+    assert (batch.reasons, batch.arrivals) == (["bad_command"], [])
+    assert (batch.commands.read, batch.commands.obeyed, batch.commands.dead) == (1, 0, 1)
+
+
+def ordered(command: str, identity: str, customer: str) -> bytes:
+    order = {"id": "o1", "command": command, "lane": HERE, "reason": "because", "at": NOW}
+    return json.dumps({**order, "identity": identity, "customer": customer}).encode()
+
+
+def test_an_event_of_a_merge_is_an_event_and_a_link() -> None:
+    batch = take([Read(raw(type="customer_merged", customer_id="bob", properties={"into": "anna"}))])
+    assert [arrival.key for arrival in batch.arrivals] == ["c:bob"]
+    assert batch.posts == [Post("c:anna", Link("c:bob", "c:anna"))]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"properties": {}}, "invalid"),
+        ({"properties": {"into": 7}}, "invalid"),
+        ({"properties": {"into": ""}}, "bad_identity"),
+        ({"properties": {"into": "anna"}}, "bad_identity"),
+        ({"customer_id": None, "identities": {"anonymous": "a"}, "properties": {"into": "anna"}}, "bad_identity"),
+    ],
+)
+def test_a_merge_that_makes_no_sense_is_a_dead_letter(fields: Mapping[str, Any], reason: Reason) -> None:
+    batch = take([Read(raw(type="customer_merged", **fields))])
+    assert (batch.reasons, batch.posts) == ([reason], [])
 
 
 # ---- punctuation
@@ -476,5 +537,5 @@ def test_nothing_about_people_is_logged(caplog: pytest.LogCaptureFixture) -> Non
         for _, source, value in cases.values():
             take([Read(value)], source)
         take([Read(raw()), Read(raw(customer_id="away"))])
-        take([Read(raw(customer_id="away"), hops(9))], EVENTS)
+        take([seen("c:away", hops=9)], EVENTS)
     assert (logs, caplog.records) == ([], [])

@@ -30,7 +30,6 @@ RULES = Rules(
     future=300_000,
     max_bytes=2_000,
     max_depth=6,
-    max_hops=1,
     rows=ROWS,
     journeys=JOURNEYS,
     versions=VERSIONS,
@@ -55,7 +54,7 @@ class Raw:
 
 
 def by_the_pipeline(source: Input, record: Raw) -> tuple[str, int] | None:
-    limits = Limits(RULES.max_bytes, RULES.max_depth, RULES.future, None, RULES.max_hops)
+    limits = Limits(RULES.max_bytes, RULES.max_depth, RULES.future, None)
     batch = Batch()
     intake = Intake(0, TouchTable(()), limits, lambda _: 0, event_clock=False)
     intake.take(Source(source.topic, "raw", source.channel, source.channel_field or "channel"), [record], batch)
