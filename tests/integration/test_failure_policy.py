@@ -249,7 +249,7 @@ def test_the_breaker_stops_one_lane_until_a_person_resumes_it(app: Application) 
     until(lambda: app.stages(other) == ["seen"], "the other lane goes on", MEND_S)
     assert "journey lane resume --lane 0" in app.command("status").stdout
     refused = order(app, "resume", "--lane", "1", "--reason", "mended")
-    assert (refused.returncode, "lane 1 is not stopped by the breaker" in refused.stderr) == (1, True)
+    assert (refused.returncode, "lane 1 is neither paused nor stopped by the breaker" in refused.stderr) == (1, True)
     # Resumed too early, it opens again.
     assert order(app, "resume", "--lane", "0", "--reason", "too early").returncode == 0
     until(lambda: len(worker.logged("lane.breaker_open", lane=0)) == 2, "the breaker opens again", MEND_S)
