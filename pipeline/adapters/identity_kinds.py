@@ -9,7 +9,7 @@ from typing import Final
 
 from pipeline.adapters.phone_numbers import normalised_phone
 from pipeline.config import LEAST_KEY, IdentityKind, NeverIdentify, Settings
-from pipeline.domain.identity import Digest, Identities, Key, Kind, Normalise, keyed_digest
+from pipeline.domain.identity import Digest, Identities, Key, Kind, Normalise, fingerprint_of, keyed_digest
 from pipeline.errors import UserError
 
 MAKE_ONE: Final = "Make one with `openssl rand -hex 32`, keep it safe and never change it"
@@ -63,6 +63,21 @@ def hash_key(settings: Settings) -> bytes | None:
     if len(found) < LEAST_KEY:
         raise UserError(f"identity_key_file: {path} must hold at least {LEAST_KEY} characters. {MAKE_ONE}")
     return found.encode()
+
+
+def key_fingerprint(settings: Settings) -> str:
+    """Of the configured key, empty if there is none; UserError if its file cannot be used."""
+    key = hash_key(settings)
+    return "" if key is None else fingerprint_of(key)
+
+
+def refuse_other_key(settings: Settings, known: str) -> None:
+    """UserError if the key is another one than that of the fingerprint in a lane record."""
+    if known and key_fingerprint(settings) not in ("", known):
+        raise UserError(
+            "identity_key: the lanes hash identities by another key, so nobody can be found by an address or a number "
+            "here. Use the key that the workers have",
+        )
 
 
 def _keyless(settings: Settings) -> str:

@@ -279,6 +279,13 @@ class Lane:
                 f"lane {self._partition} was begun with {record.partitions} partitions, the settings say "
                 f"{settings.partitions}: another number is another app_id and a replay of the input"
             )
+        if record.identity_key and settings.identity_key not in ("", record.identity_key):
+            raise Refused(
+                f"lane {self._partition} knows its customers by hashes of another key: with the one of the settings "
+                "(identity_key, identity_key_file) all who have an address or a number would be somebody else. Give "
+                "it the key that it was begun with; another one is another app_id and a replay of the input"
+            )
+        record.identity_key = record.identity_key or settings.identity_key
         models = decode_models(None)
         if standing.record is not None:
             models = decode_models(*await table.load([MODELS], standing.position))

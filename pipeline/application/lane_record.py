@@ -99,7 +99,8 @@ class LaneRecord(msgspec.Struct):
     reason; `messages`: what identities were told, by kind; `refused`: what was asked of them and not done, by reason.
     `parked_by`: the customers whose timers are parked now, each with the code and rules that raised.
     `candidate`: what is prepared to be promoted. `carrying`: the journeys whose customers are still being carried over,
-    with the version that they are carried to.
+    with the version that they are carried to. `identity_key`: the fingerprint of the key by which personal identities
+    are hashed, empty as long as there is none.
     """
 
     application: str
@@ -133,6 +134,7 @@ class LaneRecord(msgspec.Struct):
     owner: str = ""
     candidate: CandidateMark | None = None
     carrying: dict[str, int] = {}
+    identity_key: str = ""
 
 
 _encode = msgspec.json.Encoder().encode

@@ -35,7 +35,8 @@ class LaneSettings:
     `owner`: this process, for people. `code`: the version of the program, which the breaker and parked timers remember.
     `most`: events a batch. `merge_wait`: how long an empty input that may have older records is waited for. `take`:
     the bound of a whole take. `oldest_ms`: how far behind a table may be and still be rolled forward. `fences`: how
-    often a minute a lane may be fenced before it gives up.
+    often a minute a lane may be fenced before it gives up. `identity_key`: the fingerprint of the key by which personal
+    identities are hashed, empty if there is none.
     """
 
     application: str
@@ -51,6 +52,7 @@ class LaneSettings:
     oldest_ms: int = 12 * 3_600_000
     fences: int = 5
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    identity_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

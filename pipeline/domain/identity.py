@@ -45,6 +45,11 @@ def keyed_digest(hash_key: bytes) -> Digest:
     return digest
 
 
+def fingerprint_of(hash_key: bytes) -> str:
+    """By which two keys can be told apart, and neither be found: the digest of a text that no identity is."""
+    return keyed_digest(hash_key)("fingerprint")
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of identity beside the customer id, such as `email`. The values of a `personal` one are hashed."""

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, nullcontext
 
 from pipeline import __version__
 from pipeline.adapters.http import HealthServer
-from pipeline.adapters.identity_kinds import identities_of
+from pipeline.adapters.identity_kinds import identities_of, key_fingerprint
 from pipeline.adapters.journey_files import brought, load_texts, read_text
 from pipeline.adapters.kafka.changelog import ChangelogReader
 from pipeline.adapters.kafka.connection import connection
@@ -84,6 +84,7 @@ def lane_settings(settings: Settings, owner: str) -> LaneSettings:
         most=settings.max_batch_events,
         merge_wait=settings.merge_wait_s,
         breaker=BreakerPolicy(breaker.customers, breaker.share, breaker.at_least),
+        identity_key=key_fingerprint(settings),
     )
 
 

@@ -162,6 +162,25 @@ class Application:
             within_s,
         )
 
+    def until_at_rest(self, within_s: float = 20.0) -> None:
+        """Until the lanes have taken all that stands on their inputs, what they tell each other too."""
+        self.sender.flush()
+        inputs = [*(item.topic for item in self.settings.inputs), "journey.events", "journey.commands"]
+
+        def ends() -> dict[tuple[str, int], int]:
+            return reading.log_ends(self.settings, inputs, committed=True)
+
+        def rests() -> bool:
+            # What a lane has taken it has answered before, so if the ends are what they were, no answer is on its way.
+            wanted, records = ends(), reading.lane_records(self.settings)
+            taken = all(
+                not end or (lane in records and records[lane].next.get(topic, 0) >= end)
+                for (topic, lane), end in wanted.items()
+            )
+            return taken and ends() == wanted
+
+        until(rests, lambda: f"the lanes come to rest\n{self.tails()}", within_s)
+
     def until_time_has_passed(self, worker: WorkerProcess, within_s: float = 20.0, beyond_ms: int = 5) -> int:
         """Until the watermark is so far beyond now, thus beyond all that is sent, and nothing is due; the watermark.
 

@@ -437,6 +437,31 @@ async def test_another_number_of_partitions_is_refused(workers: Workers) -> None
     assert f"lane {HOME} was begun with 2 partitions, the settings say 4" in str(found)
 
 
+@pytest.mark.parametrize(("begun", "now", "refused"), [("a", "b", True), ("a", "", False), ("", "b", False)])
+async def test_another_identity_key_is_refused(workers: Workers, begun: str, now: str, refused: bool) -> None:
+    def with_key(key: str) -> None:
+        for lane in workers.lanes.values():
+            lane._settings = replace(lane._settings, identity_key=key)
+
+    with_key(begun)
+    workers.run()
+    workers.send("anna", "page_viewed", START)
+    await workers.settle()
+    await workers.kill()
+    workers.start(journey())
+    with_key(now)
+    workers.run(2)
+    if refused:
+        found = await end_of(workers, HOME)
+        assert isinstance(found, Refused)
+        assert f"lane {HOME} knows its customers by hashes of another key" in str(found)
+        return
+    workers.send("anna", "page_viewed", START, number="second")
+    await workers.settle()
+    assert workers.totals("folded") == 2
+    assert workers.record(HOME).identity_key == begun or now
+
+
 async def test_profiles_of_another_format_are_refused(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
     workers.run()
     workers.send("anna", "page_viewed", START)
