@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from pipeline.adapters.customer_view import CustomerView, JourneyView, Stored, view
+from pipeline.adapters.customer_view import CustomerView, JourneyView, Stored, newest_of, view
 from pipeline.adapters.journey_files import ReadJourney, running_files
 from pipeline.adapters.kafka.feed_reader import FeedReader
-from pipeline.adapters.published import Cause, EventCause, PublishedTransition, TimerCause, transition
+from pipeline.adapters.published import Cause, EventCause, LinkCause, PublishedTransition, TimerCause, transition
 from pipeline.adapters.told_history import ToldHistory
 from pipeline.adapters.yaml_documents import closest
 from pipeline.application.outlook import Outlook, look_ahead
@@ -24,6 +24,7 @@ from pipeline.domain.moments import format_moment, parse_moment
 from pipeline.domain.profile import Position
 from pipeline.domain.spec import START
 from pipeline.domain.touches import TouchTable
+from pipeline.domain.uniting import CUT, LINKED, UNITED
 from pipeline.errors import UserError
 
 _SKEW: Final = 60_000
@@ -34,7 +35,8 @@ _SKEW: Final = 60_000
 class Change:
     """An entry of the history: the customer came to the stage `to`. `came_from` is empty for the start.
 
-    `touch`: what the event counted as, as long as it is remembered. `line`: where the rule stands in the journey's
+    `touch`: what the event counted as, as long as it is remembered, and `done_by` the identity that it came with, if
+    that is another than the customer's own. `line`: where the rule stands in the journey's
     file, None if that has another version. `told`: the record; None if it is no longer in the feed. `taken_back`: the
     record that took the change back; then where it came from is not said.
     """
@@ -47,6 +49,7 @@ class Change:
     line: int | None
     told: PublishedTransition | None
     taken_back: PublishedTransition | None = None
+    done_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +114,8 @@ def explain(
         near = closest(only, names)
         hint = f"did you mean '{near}'?" if near else f"known: {', '.join(names)}"
         raise UserError(f"{customer.customer} has no place in a journey '{only}'; {hint}")
-    touch_of = {event.id: event.touch for event in customer.recent}
     journeys = [
-        _Explaining(settings, stored, position, journey, models.get(journey.name), touch_of).explain(
+        _Explaining(settings, stored, customer, position, journey, models.get(journey.name)).explain(
             [one for one in told if one.journey == journey.name], at
         )
         for position, journey in zip(stored.profile.positions, customer.journeys, strict=True)
@@ -135,10 +137,10 @@ class _Explaining:
 
     settings: Settings
     stored: Stored
+    customer: CustomerView
     position: Position
     view: JourneyView
     model: _Model | None
-    touch_of: Mapping[str, str]
 
     def explain(self, told: Sequence[PublishedTransition], at: int | None) -> JourneyExplained:
         history = ToldHistory()
@@ -146,7 +148,7 @@ class _Explaining:
             history.take(record)
         changes = [*self._forgotten(told), *map(self._change, _in_order(history, told))]
         held = [
-            replace(change, came_from=before.to if before else "")
+            replace(change, came_from=_left(change) or (before.to if before else ""))
             for before, change in zip([None, *changes], changes, strict=False)
         ]
         gone = [replace(self._change(one.told), taken_back=one.by) for one in history.taken_back]
@@ -175,9 +177,10 @@ class _Explaining:
             came_from="",
             to=told.to or "",
             cause=told.cause,
-            touch=self.touch_of.get(event.id) if event else None,
+            touch=self._touch(event.id) if event else None,
             line=self._line(told.cause.rule, told.version),
             told=told,
+            done_by=self.customer.done_by.get(event.id) if event else None,
         )
 
     def _forgotten(self, told: Sequence[PublishedTransition]) -> Iterable[Change]:
@@ -188,8 +191,18 @@ class _Explaining:
         for entry in self.view.history:
             if (entry.rule, entry.at) not in known:
                 yield Change(
-                    entry.at, "", entry.to, _cause(entry), self.touch_of.get(entry.event), self._line(entry.rule), None
+                    at=entry.at,
+                    came_from="",
+                    to=entry.to,
+                    cause=_cause(entry),
+                    touch=self._touch(entry.event),
+                    line=self._line(entry.rule),
+                    told=None,
+                    done_by=self.customer.done_by.get(entry.event),
                 )
+
+    def _touch(self, event: str) -> str | None:
+        return next((seen.touch for seen in self.customer.recent if seen.id == event), None)
 
     def _line(self, rule: str, version: int | None = None) -> int | None:
         if self.model is None or version not in (None, self.model.read.spec.version):
@@ -211,21 +224,33 @@ class _Explaining:
         if mark is not None and mark.fingerprint != spec.fingerprint:
             theirs = f"{self.model.path} has other rules, version {spec.version}"
             return None, f"the lane runs version {mark.version}, and {theirs}"
+        if self.customer.joined:
+            return None, f"all that it does counts for {self.customer.joined}"
         if self.stored.profile.parked:
             return None, f"timers are parked: {self.stored.profile.parked}"
-        newest = max(strand.newest for strand in self.stored.profile.strands)
+        newest = newest_of(self.stored.profile)
         return look_ahead(spec, self.model.compiled, self.position.track, self.stored.watermark, newest), ""
 
 
 def _in_order(history: ToldHistory, told: Sequence[PublishedTransition]) -> list[PublishedTransition]:
-    """What holds, and between it where another version of the journey led; what was before such a switch is closed."""
-    moves = [one for one in told if one.kind == "moved" and one.into is None]
+    """What holds, and between it where another version of the journey led, or that the customer joined another; what
+    was before that is closed."""
+    moves = [one for one in told if one.kind == "moved"]
     return sorted(
         [*history.net(), *moves], key=lambda one: (sum(move.seq < one.seq for move in moves), one.occurred_at)
     )
 
 
+def _left(change: Change) -> str:
+    """The stage from which the customer has joined another."""
+    told = change.told
+    return told.from_ or "" if told is not None and told.into is not None else ""
+
+
 def _cause(entry: Entry) -> Cause:
+    if entry.rule == LINKED and entry.type in (UNITED, CUT):
+        change: Final = "united" if entry.type == UNITED else "cut"
+        return Cause(entry.rule, link=LinkCause(change, public_key(Key(entry.channel))))
     if entry.event:
         return Cause(entry.rule, EventCause(entry.event, entry.type, entry.channel))
     if entry.since >= 0:

@@ -8,7 +8,8 @@ from typing import Final
 
 import msgspec
 
-from pipeline.adapters.identity_kinds import typed_key
+from pipeline.adapters.identity_kinds import refuse_other_key, typed_key
+from pipeline.adapters.identity_seen import StrandView, strand_views
 from pipeline.adapters.journey_files import running_files
 from pipeline.adapters.kafka.sender import home_partition
 from pipeline.adapters.redis.reader import TableReader
@@ -20,6 +21,7 @@ from pipeline.config import Settings
 from pipeline.domain.compile import Journey, compile_journey
 from pipeline.domain.encoding import decode, trail_of
 from pipeline.domain.event import CHANNELS
+from pipeline.domain.extremes import NEVER
 from pipeline.domain.history import Entry
 from pipeline.domain.identity import Key, public_key
 from pipeline.domain.packing import Names
@@ -66,7 +68,11 @@ class JourneyView:
 
 @dataclass(frozen=True, slots=True)
 class CustomerView:
-    """All that is known of one identity. `position`: how far the table is that this was read from; times ms."""
+    """All that is known of one identity. `position`: how far the table is that this was read from; times ms.
+
+    `strands`: the identities whose acts are counted here, its own first; none if all is at the owner whom it `joined`.
+    `done_by`: the identity of each recent event that is another's. `first_seen` and `last_seen` may be NEVER.
+    """
 
     customer: str
     lane: int
@@ -82,6 +88,8 @@ class CustomerView:
     truncated: int
     parked: str
     joined: str
+    strands: Sequence[StrandView]
+    done_by: Mapping[str, str]
     recent: Sequence[Event]
     journeys: Sequence[JourneyView]
 
@@ -116,17 +124,23 @@ def find_stored(settings: Settings, customer: str) -> Stored:
     lane = home_partition(public_key(key).encode(), settings.partitions)
     with TableReader(settings.application, settings.redis_url) as reader:
         position, (data, record, models) = reader.profiles(lane, [key.encode(), b"@lane", MODELS])
-    if data is None:
-        near = similar(settings, customer)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise UserError(f"nobody is known as {customer} to {settings.application}{hint}", 1)
     try:
         decoded = decode_lane(record) if record else None
+        refuse_other_key(settings, decoded.identity_key if decoded else "")
+        if data is None:
+            raise unknown(settings, customer)
         profile = decode(data, Names(decoded.names if decoded else ()))
         promoted = decode_models(models)
     except msgspec.MsgspecError as error:
         raise UserError(f"{settings.table_key(lane)} {key}: cannot be read by this version: {error}", 1) from None
     return Stored(profile, lane, (position or b"").decode(errors="replace"), decoded, promoted)
+
+
+def unknown(settings: Settings, customer: str) -> UserError:
+    """Nobody is known by that, and who may be meant."""
+    near = similar(settings, customer)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    return UserError(f"nobody is known as {customer} to {settings.application}{hint}", 1)
 
 
 def similar(settings: Settings, customer: str) -> list[str]:
@@ -152,8 +166,8 @@ def view(stored: Stored, models: Mapping[str, tuple[JourneySpec, Journey]]) -> C
         position=stored.position,
         watermark=stored.watermark,
         epoch=profile.epoch,
-        first_seen=min(strand.first for strand in strands),
-        last_seen=max(strand.newest for strand in strands),
+        first_seen=min((strand.first for strand in strands if strand.first != NEVER), default=NEVER),
+        last_seen=newest_of(profile),
         touches={channel: sum(strand.touches[place] for strand in strands) for place, channel in enumerate(CHANNELS)},
         company_acts=sum(strand.company for strand in strands),
         late=sum(strand.late for strand in strands),
@@ -161,9 +175,21 @@ def view(stored: Stored, models: Mapping[str, tuple[JourneySpec, Journey]]) -> C
         truncated=sum(strand.truncated for strand in strands),
         parked=profile.parked,
         joined=public_key(Key(profile.to)) if profile.to else "",
+        strands=strand_views(profile),
+        done_by={
+            event.id: public_key(Key(strand.identity))
+            for strand in strands
+            if strand.identity != profile.key
+            for event in recent_of(strand)
+        },
         recent=sorted((event for strand in strands for event in recent_of(strand)), key=lambda event: event.at),
         journeys=[_journey(each, models.get(each.journey), stored.watermark) for each in profile.positions],
     )
+
+
+def newest_of(profile: Profile) -> int:
+    """The largest event time in it, NEVER if there is none."""
+    return max((strand.newest for strand in profile.strands), default=NEVER)
 
 
 def _journey(position: Position, model: tuple[JourneySpec, Journey] | None, watermark: int | None) -> JourneyView:

@@ -28,6 +28,8 @@ class ToldHistory:
                 self._take_back(gone, transition)
         if transition.kind == "retracted":
             self._take_back(transition.entry, transition)
+        elif transition.kind == "moved" and transition.into is not None:
+            self.held.clear()  # it counts in the owner's history now
         elif transition.kind != "moved" and transition.to is not None:
             # What is told once more goes behind the others of its moment, but it was told before.
             known = self.held.pop(transition.entry, None)

@@ -74,6 +74,8 @@ def _moment(text: str) -> int:
 
 
 def _print_json(explanation: "Explanation") -> None:
+    from dataclasses import asdict
+
     import orjson
 
     customer = explanation.customer
@@ -83,10 +85,11 @@ def _print_json(explanation: "Explanation") -> None:
         "position": customer.position,
         "watermark": customer.watermark,
         "at": explanation.at,
-        "first_seen": customer.first_seen,
-        "last_seen": customer.last_seen,
+        "first_seen": customer.first_seen if customer.first_seen >= 0 else None,
+        "last_seen": customer.last_seen if customer.last_seen >= 0 else None,
         "parked": customer.parked or None,
         "joined": customer.joined or None,
+        "strands": [asdict(strand) for strand in customer.strands],
         "journeys": [_journey(journey) for journey in explanation.journeys],
     }
     typer.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode())
@@ -118,6 +121,7 @@ def _change(change: "Change") -> dict[str, object]:
         "to": change.to,
         "cause": msgspec.to_builtins(change.cause),
         "touch": change.touch,
+        "identity": change.done_by,
         "line": change.line,
         "told": None
         if told is None

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from pipeline.adapters.customer_explained import Change, Explanation, JourneyExplained
 from pipeline.application.outlook import Counted, Forbidden, Outlook, Timer, Way
-from pipeline.cli.lines import minute, stage, why
+from pipeline.cli.lines import minute, others_of, seen_of, stage, why
 from pipeline.domain.duration import format_duration
 
 _FEW: Final = 4
@@ -26,11 +26,13 @@ def show(console: Console, explanation: Explanation, language: str) -> None:
     """The whole explanation."""
     customer, at = explanation.customer, explanation.at
     console.print(
-        f"[bold]{escape(customer.customer)}[/]  seen from {minute(customer.first_seen)} to {minute(customer.last_seen)}"
+        f"[bold]{escape(customer.customer)}[/]  {seen_of(customer)}"
         f"  [dim]lane {customer.lane}, timers at {minute(customer.watermark)}[/]"
     )
     if customer.joined:
         console.print(f"  has joined [bold]{escape(customer.joined)}[/]: look there")
+    if others := others_of(customer):
+        console.print(f"  with {escape(others)}", soft_wrap=True)
     if at is not None:
         console.print(f"  as it was at [bold]{minute(at)}[/], by all that is known of it today")
         if at < customer.first_seen:
@@ -100,7 +102,8 @@ def _because(change: Change) -> Text:
     event, told, gone = change.cause.event, change.told, change.taken_back
     if event is not None:
         touch = f"{change.touch}, " if change.touch else ""
-        text.append(f" ({touch}event {event.id})", "dim")
+        by = f" of {change.done_by}" if change.done_by else ""
+        text.append(f" ({touch}event {event.id}{by})", "dim")
     if told is None:
         text.append("  its record is no longer in the feed", "dim")
     elif gone is not None:

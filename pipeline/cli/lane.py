@@ -5,10 +5,6 @@ They stand on `journey.commands`, with their reason.
 Exit status: 0 the order is written, 1 Kafka or Redis does not answer or the lane needs no such order, 2 a mistake.
 """
 
-import asyncio
-import logging
-import time
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +24,7 @@ Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it i
 @app.command()
 def pause(lane: Lane, reason: Reason, config: Config = None) -> None:
     """Let a lane stand still, over restarts too, until `resume`. Its input waits in Kafka; no timer fires anywhere."""
-    _order(_settings(config, lane), lane, {"command": "pause", "lane": lane, "reason": reason})
+    _order(_settings(config, lane), lane, {"command": "pause", "reason": reason})
 
 
 @app.command()
@@ -45,7 +41,7 @@ def resume(lane: Lane, reason: Reason, config: Config = None) -> None:
             "Nothing was ordered",
             1,
         )
-    _order(settings, lane, {"command": "resume", "lane": lane, "reason": reason})
+    _order(settings, lane, {"command": "resume", "reason": reason})
 
 
 @app.command()
@@ -66,7 +62,7 @@ def skip(
     if topic is not None and topic not in inputs:
         near = closest(topic, inputs)
         raise UserError(f"{topic} is no input of the lanes" + (f"; did you mean '{near}'?" if near else ""))
-    _order(settings, lane, {"command": "skip", "lane": lane, "reason": reason, "topic": topic})
+    _order(settings, lane, {"command": "skip", "reason": reason, "topic": topic})
 
 
 def _settings(config: Path | None, lane: int) -> "Settings":
@@ -79,28 +75,7 @@ def _settings(config: Path | None, lane: int) -> "Settings":
 
 
 def _order(settings: "Settings", lane: int, order: dict[str, object]) -> None:
-    import orjson
+    from pipeline.cli.ordering import send_order
 
-    from pipeline.adapters.kafka.sender import RawSender
-    from pipeline.errors import UserError
-
-    if not str(order["reason"]).strip():
-        raise UserError("--reason must say why: whoever looks at this lane later will want to know")
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    identifier = uuid.uuid4().hex
-    content = {"id": identifier, **order, "at": time.time_ns() // 1_000_000}
-    topic = settings.topic("journey.commands")
-
-    async def send() -> None:
-        async with RawSender(settings.brokers, [topic]) as sender:
-            if sender.partitions[topic] != settings.partitions:
-                raise UserError(
-                    f"{topic} has {sender.partitions[topic]} partitions and the settings say {settings.partitions}; "
-                    "see `journey topics check`",
-                    1,
-                )
-            sender.put(topic, lane, identifier.encode(), orjson.dumps(content))
-            await sender.flush()
-
-    asyncio.run(send())
-    typer.echo(f"Ordered lane {lane} to {order['command']} ({topic}-{lane}); `journey status` shows when it has.")
+    place = send_order(settings, lane, order, "this lane")
+    typer.echo(f"Ordered lane {lane} to {order['command']} ({place}); `journey status` shows when it has.")

@@ -1,13 +1,18 @@
 """Published records as lines for people: when, who, what, why."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
 from pipeline.adapters.published import Cause, DeadLetter, Published, PublishedTransition
 from pipeline.domain.duration import format_duration
 from pipeline.domain.history import Entry
+from pipeline.domain.identity import Key, public_key
 from pipeline.domain.moments import format_moment
+from pipeline.domain.uniting import LINKED
+
+if TYPE_CHECKING:
+    from pipeline.adapters.customer_view import CustomerView
 
 _START: Final = "·"
 """Shown for a customer who has entered no stage."""
@@ -69,6 +74,8 @@ def why(cause: Cause) -> str:
 
 def caused(entry: Entry) -> str:
     """The same of an entry in a profile; of one from long ago the rule is all that is known."""
+    if entry.rule == LINKED and entry.type:
+        return f"{entry.type} {public_key(Key(entry.channel))}"
     if entry.type:
         return f"{entry.type} on {entry.channel}"
     if entry.since >= 0:
@@ -82,6 +89,19 @@ def minute(moment: str | int | None) -> str:
         return "–"
     text = moment if isinstance(moment, str) else format_moment(moment)
     return text[:16].replace("T", " ")
+
+
+def seen_of(view: "CustomerView") -> str:
+    """When the customer has acted."""
+    if view.last_seen < 0:
+        return "no acts here"
+    return f"seen from {minute(view.first_seen)} to {minute(view.last_seen)}"
+
+
+def others_of(view: "CustomerView") -> str:
+    """`anonymous:ab12 (3 acts), email:1b0c… (1 act)`: who else's acts are counted here; empty for nobody."""
+    others = [strand for strand in view.strands if strand.identity != view.customer]
+    return ", ".join(f"{one.identity} ({one.count} {'act' if one.count == 1 else 'acts'})" for one in others)
 
 
 def dead_letter_line(letter: DeadLetter) -> Text:

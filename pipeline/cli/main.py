@@ -26,6 +26,7 @@ COMMANDS = {
     "doctor": Command("pipeline.cli.doctor", "Look at all that a pipeline stands on, and say what mends it."),
     "draw": Command("pipeline.cli.draw", "Draw a journey: picture, diagram, or its map as a page."),
     "explain": Command("pipeline.cli.explain", "Explain why a customer is where they are, and what could come next."),
+    "identity": Command("pipeline.cli.identity", "Show to whom an identity belongs; link it, merge, and undo it."),
     "ingest": Command("pipeline.cli.ingest", "Send the rows of files as raw events."),
     "lane": Command("pipeline.cli.lane", "Order a lane to stand still, or to go on."),
     "lint": Command("pipeline.cli.lint", "Judge journeys and touch tables, as a linter judges code."),

@@ -41,14 +41,17 @@ def show(
 
 
 def _show(console: "Console", view: "CustomerView", language: str) -> None:
-    from pipeline.cli.lines import minute
+    from rich.markup import escape
+
+    from pipeline.cli.lines import minute, others_of, seen_of
 
     console.print(
-        f"[bold]{view.customer}[/]  seen from {minute(view.first_seen)} to {minute(view.last_seen)}"
-        f"  [dim]lane {view.lane}, as of {minute(view.watermark)}[/]"
+        f"[bold]{view.customer}[/]  {seen_of(view)}  [dim]lane {view.lane}, as of {minute(view.watermark)}[/]"
     )
     if view.joined:
         console.print(f"  has joined [bold]{view.joined}[/]: look there")
+    if others := others_of(view):
+        console.print(f"  with {escape(others)}", soft_wrap=True)
     if view.parked:
         console.print(f"  [red]timers are parked: {view.parked}[/]")
     for journey in view.journeys:
@@ -65,7 +68,10 @@ def _show(console: "Console", view: "CustomerView", language: str) -> None:
     if view.recent:
         console.print("\n[bold]recent events[/]")
         for event in view.recent[-_RECENT:]:
-            console.print(f"  [dim]{minute(event.at)}[/]  {event.channel:<7} {event.type:<18} [dim]{event.touch}[/]")
+            by = view.done_by.get(event.id)
+            touch = f"{event.touch:<14}  {escape(by)}" if by else event.touch
+            line = f"  [dim]{minute(event.at)}[/]  {event.channel:<7} {event.type:<18} [dim]{touch}[/]"
+            console.print(line, soft_wrap=True)
 
 
 def _show_journey(console: "Console", journey: "JourneyView", language: str) -> None:
@@ -100,6 +106,8 @@ def _show_journey(console: "Console", journey: "JourneyView", language: str) -> 
 
 
 def _print_json(view: "CustomerView") -> None:
+    from dataclasses import asdict
+
     import orjson
 
     content = {
@@ -108,8 +116,8 @@ def _print_json(view: "CustomerView") -> None:
         "position": view.position,
         "watermark": view.watermark,
         "epoch": view.epoch,
-        "first_seen": view.first_seen,
-        "last_seen": view.last_seen,
+        "first_seen": view.first_seen if view.first_seen >= 0 else None,
+        "last_seen": view.last_seen if view.last_seen >= 0 else None,
         "touches": view.touches,
         "company_acts": view.company_acts,
         "late": view.late,
@@ -117,6 +125,7 @@ def _print_json(view: "CustomerView") -> None:
         "truncated": view.truncated,
         "parked": view.parked or None,
         "joined": view.joined or None,
+        "strands": [asdict(strand) for strand in view.strands],
         "journeys": [
             {
                 "journey": journey.name,
@@ -135,7 +144,14 @@ def _print_json(view: "CustomerView") -> None:
             for journey in view.journeys
         ],
         "recent": [
-            {"id": event.id, "at": event.at, "type": event.type, "touch": event.touch, "channel": event.channel}
+            {
+                "id": event.id,
+                "at": event.at,
+                "type": event.type,
+                "touch": event.touch,
+                "channel": event.channel,
+                "identity": view.done_by.get(event.id, view.customer),
+            }
             for event in view.recent
         ],
     }

@@ -16,6 +16,8 @@ from pipeline.application.records import entry_id, transition_record
 from pipeline.config import Settings
 from pipeline.domain.feed import Transition, TransitionKind
 from pipeline.domain.history import Entry
+from pipeline.domain.uniting import JOINED as JOINED_BY
+from pipeline.domain.uniting import LINKED
 
 PAGE = Path(__file__).parents[2] / "docs" / "subscribe.md"
 PUBLISHED = "2025-01-31T09:30:00.000Z"
@@ -64,6 +66,7 @@ def customer(seq: int, stage: str) -> Any:
 FIRST, SECOND = record(1, "entered", "awareness", AWARENESS), record(2, "entered", "purchase", PURCHASE)
 CORRECTED = record(3, "corrected", "retention", RETENTION, PURCHASE)
 RETRACTED = record(4, "retracted", "awareness", RETENTION)
+JOINED = record(3, "moved", "", Entry(4000, LINKED, "", "3", JOINED_BY, "c:4700", -1))
 BACK = record(1, "entered", "awareness", AWARENESS, epoch=EPOCH + 1)
 
 
@@ -78,11 +81,12 @@ def entry(of: Entry) -> str:
         ([FIRST, SECOND, SECOND], "purchase", {entry(AWARENESS): "awareness", entry(PURCHASE): "purchase"}),
         ([FIRST, SECOND, CORRECTED], "retention", {entry(AWARENESS): "awareness", entry(RETENTION): "retention"}),
         ([FIRST, SECOND, CORRECTED, RETRACTED], "awareness", {entry(AWARENESS): "awareness"}),
+        ([FIRST, SECOND, JOINED], None, {}),
         ([FIRST, SECOND, BACK], "awareness", {entry(AWARENESS): "awareness"}),
     ],
-    ids=["entered", "read-twice", "corrected", "retracted", "back-after-an-erasure"],
+    ids=["entered", "read-twice", "corrected", "retracted", "joined-another", "back-after-an-erasure"],
 )
-def test_the_net_history_of_a_customer(records: Sequence[Any], stage: str, history: Mapping[str, str]) -> None:
+def test_the_net_history_of_a_customer(records: Sequence[Any], stage: str | None, history: Mapping[str, str]) -> None:
     journeys = snippet()["Journeys"]()
     for each in records:
         journeys.take(each)

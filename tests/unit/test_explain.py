@@ -11,7 +11,7 @@ from rich.console import Console
 from pipeline.adapters.customer_explained import Explanation, JourneyExplained, explain
 from pipeline.adapters.customer_view import Stored
 from pipeline.adapters.journey_files import load_files
-from pipeline.adapters.published import Cause, PublishedTransition
+from pipeline.adapters.published import Cause, LinkCause, PublishedTransition
 from pipeline.application.lane_record import ModelMark, first_lane_record
 from pipeline.cli import explain as command
 from pipeline.cli.explain_lines import show
@@ -310,8 +310,32 @@ def test_where_another_version_led_stands_between_what_was_before_and_after(cust
         ("aware", "regular"),
         ("regular", "buyer"),
     ]
-    joined = msgspec.structs.replace(moved, into="another")
-    assert [change.to for change in customer.one(told=[looked, joined]).history] == ["aware"]
+
+
+def test_who_has_joined_another_has_no_history_but_that(customer: Customer) -> None:
+    customer.lives(("looked", "+0s"), ("carted", "+1h"))
+    looked, carted = customer.told
+    cause = Cause("@linked", link=LinkCause("joined", "another"))
+    joined = msgspec.structs.replace(carted, kind="moved", to=None, into="another", entry="@linked", cause=cause)
+    history = customer.one(told=[looked, joined]).history
+    assert [(change.came_from, change.to, change.cause.link) for change in history] == [("aware", "", cause.link)]
+    customer.folds.profile.to = "c:another"
+    assert customer.one().why_not == "all that it does counts for another"
+    assert "has joined another: look there" in customer.text()
+
+
+def test_acts_of_other_identities_say_whose_they_were(customer: Customer) -> None:
+    customer.lives(("looked", "+0s"), ("carted", "+1h"))
+    customer.folds.profile.strands[0].identity = "anonymous:b-17"
+    assert [change.done_by for change in customer.one().history] == ["anonymous:b-17", "anonymous:b-17"]
+    assert "of anonymous:b-17)" in customer.text()
+    assert "with anonymous:b-17 (2 acts)" in customer.text()
+
+
+def test_a_profile_whose_strands_have_left_has_no_times(customer: Customer) -> None:
+    customer.lives(("looked", "+0s"))
+    customer.folds.profile.strands = ()
+    assert "no acts here" in customer.text()
 
 
 def test_no_outlook_by_other_rules_than_those_of_the_lane(customer: Customer) -> None:
