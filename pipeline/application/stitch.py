@@ -141,7 +141,7 @@ class Stitch:
         profile = self._open(key, stored, arrivals[0].appended)
         if profile.parked:
             watermark = None
-        told = len(feed.transitions) + len(feed.signals)
+        told, owner = len(feed.transitions) + len(feed.signals), profile.to
         touched = bool(fold.carries) and self._carried(profile, arrivals[0], feed)
         for arrival in arrivals:
             try:
@@ -167,7 +167,8 @@ class Stitch:
             if parked is not None and watermark is not None and key not in parked and not fold.carries:
                 self._settle(profile, watermark, effects)
             effects.profiles[key] = encode(profile)
-            if len(feed.transitions) + len(feed.signals) > told:
+            leads_elsewhere = profile.to != owner and _is_told(profile)
+            if leads_elsewhere or len(feed.transitions) + len(feed.signals) > told:
                 effects.customers[key] = customer_record(profile, effects.published_at)
 
     def _stitched(self, profile: Profile, arrival: Arrival, watermark: int | None, effects: Effects) -> Outcome | None:
@@ -296,20 +297,21 @@ class Written:
     profiles: list[tuple[bytes, bytes]]
 
 
+def _is_told(profile: Profile) -> bool:
+    """Whether subscribers have ever heard of it."""
+    return any(position.seq or position.occurrences for position in profile.positions)
+
+
 def write_out(effects: Effects) -> Written:
     """All of it as the records that will be sent."""
     feed, published_at = effects.feed, effects.published_at
-    changed: dict[str, None] = {}
-    transitions: list[Entry] = []
-    for transition in feed.transitions:
-        changed[transition.key] = None
-        value = transition_record(transition, published_at)
-        transitions.append((public_key(Key(transition.key)).encode(), value, ()))
-    signals: list[Entry] = []
-    for signal in feed.signals:
-        changed[signal.key] = None
-        signals.append((public_key(Key(signal.key)).encode(), signal_record(signal, published_at), ()))
-    customers: list[Entry] = [(public_key(Key(key)).encode(), effects.customers[key], ()) for key in changed]
+    transitions: list[Entry] = [
+        (public_key(Key(each.key)).encode(), transition_record(each, published_at), ()) for each in feed.transitions
+    ]
+    signals: list[Entry] = [
+        (public_key(Key(each.key)).encode(), signal_record(each, published_at), ()) for each in feed.signals
+    ]
+    customers: list[Entry] = [(public_key(Key(key)).encode(), value, ()) for key, value in effects.customers.items()]
     profiles = [(key.encode(), data) for key, data in effects.profiles.items()]
     return Written(transitions, signals, customers, profiles)
 
