@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from pipeline.adapters.identity_kinds import identities_of, kinds_of
 from pipeline.adapters.kafka import topics
 from pipeline.adapters.kafka.feed_reader import FeedReader, FeedRecord
 from pipeline.adapters.kafka.sender import RawSender
@@ -15,11 +16,12 @@ from pipeline.adapters.lanes_seen import lane_records
 from pipeline.adapters.published import Published, PublishedTransition, signal, transition
 from pipeline.config import Settings
 from pipeline.dev.audience import Audience, Totals
+from pipeline.dev.orders import Orders
 from pipeline.dev.run import Options, data_of
 from pipeline.dev.simulator import Simulator, go_on
 from pipeline.dev.workers import WorkerProcess
 from pipeline.domain.event import CHANNELS
-from pipeline.domain.identity import ANONYMOUS
+from pipeline.domain.identity import reads_like
 from pipeline.errors import UserError
 
 DAY_A_SECOND: Final = 86_400.0
@@ -53,8 +55,10 @@ class Course:
         async with (
             FeedReader(settings.brokers, self._feeds) as reader,
             RawSender(settings.brokers, settings.input_topics) as sender,
+            RawSender(settings.brokers, [settings.topic("journey.commands")]) as commands,
         ):
-            simulator = simulator_of(self._options, settings, sender)
+            orders = Orders(commands, settings.topic("journey.commands"), identities_of(settings))
+            simulator = simulator_of(self._options, settings, sender, orders)
             people = simulator.story.customers
             self._audience.step(f"starting {len(self._workers)} workers and {people} customers")
             self._totals.sent = simulator.sent
@@ -124,15 +128,15 @@ class Course:
             totals.kinds[change.kind] += 1
             if not isinstance(change, PublishedTransition):
                 totals.signals[change.signal] += 1
-            elif change.kind != "retracted":
-                totals.stages[change.journey, change.to or ""] += 1
+            elif change.kind != "retracted" and change.to is not None:
+                totals.stages[change.journey, change.to] += 1
                 self._remember(change.customer_id, change.journey)
             self._audience.published(change)
             self._something_happened.set()
 
     def _remember(self, customer: str, journey: str) -> None:
         self._changes[customer, journey] += 1
-        known = not customer.startswith(f"{ANONYMOUS}:")
+        known = not reads_like(customer, kinds_of(self._settings))
         if not self._totals.worth_a_look and known and self._changes[customer, journey] >= _WORTH_A_LOOK:
             self._totals.worth_a_look = customer
 
@@ -167,7 +171,7 @@ class Course:
         totals.watermark = min(known) if known and len(known) == len(records) else None
 
 
-def simulator_of(options: Options, settings: Settings, sender: RawSender) -> Simulator:
+def simulator_of(options: Options, settings: Settings, sender: RawSender, orders: Orders) -> Simulator:
     """The simulator on the inputs of the settings, with the story that was begun here, if one was."""
     now = time.time_ns() // 1_000_000
     path = (data_of(options) if options.stack else options.folder) / "simulator.json"
@@ -179,4 +183,4 @@ def simulator_of(options: Options, settings: Settings, sender: RawSender) -> Sim
     if settings.clock == "live" and options.speed not in (None, 1.0):
         raise UserError("on the live clock a second lasts a second; --speed needs settings with `clock: event`")
     usual = 1.0 if settings.clock == "live" else DAY_A_SECOND
-    return Simulator(story, sender, by_channel, speed=options.speed or usual, path=path)
+    return Simulator(story, sender, by_channel, speed=options.speed or usual, path=path, orders=orders)

@@ -8,6 +8,7 @@ from random import Random
 from typing import Final, Literal
 
 from pipeline.dev.known_by import KnownBy, email_of
+from pipeline.dev.life import Action
 from pipeline.dev.people import DAY, Person, customer_id_of
 
 _FINDS_SECOND_ID: Final = 0.75
@@ -26,6 +27,11 @@ class Decision:
     customer: str
     other: str = ""
     email: str = ""
+
+
+def merge(decision: Decision) -> Action:
+    """What the CRM says of a merge to whoever listens."""
+    return Action(decision.at, "phone", "customer_merged", "crm", {"into": decision.other}, actor="company")
 
 
 def decisions(seed: int, who: Person, known: KnownBy) -> list[Decision]:

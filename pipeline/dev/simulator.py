@@ -10,8 +10,9 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 from pipeline.dev.audience import Sent
+from pipeline.dev.crm import Decision
 from pipeline.dev.people import DAY
-from pipeline.dev.traffic import Delivery, people, traffic
+from pipeline.dev.traffic import Delivery, ordered, people, traffic
 from pipeline.dev.truth import truth_of
 from pipeline.domain.moments import format_moment, parse_moment
 from pipeline.errors import UserError
@@ -37,6 +38,13 @@ class Sink(Protocol):
     def add(self, topic: str, key: bytes, value: bytes) -> None: ...
     async def flush(self) -> None: ...
     async def punctuate(self, at: int, *, end: bool = False) -> None: ...
+
+
+class CrmOrders(Protocol):
+    """Where the CRM's orders go; see `Orders`."""
+
+    def give(self, decision: Decision) -> None: ...
+    async def flush(self) -> None: ...
 
 
 class Story(msgspec.Struct, frozen=True):
@@ -83,7 +91,8 @@ def go_on(path: Path, clock: Literal["live", "event"], seed: int | None, custome
 
 class Simulator:
     """Sends a story's traffic into `sink`. `speed`: simulated seconds a real second. `topics`: channel -> raw topic.
-    `path` keeps how far the story is told; beside it `truth.json` says who the people are.
+    `path` keeps how far the story is told; beside it `truth.json` says who the people are. `orders`: None where the CRM
+    takes nothing back.
 
     A machine that is too slow slows the simulated time down; it never makes a burst.
     """
@@ -96,6 +105,7 @@ class Simulator:
         *,
         speed: float,
         path: Path,
+        orders: CrmOrders | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.story = story
@@ -107,6 +117,9 @@ class Simulator:
         self._monotonic = monotonic
         self._deliveries: Iterator[Delivery] = traffic(story.seed, story.start, story.customers, story.reached)
         self._next: Delivery | None = None
+        self._orders = orders
+        self._decisions = ordered(story.seed, story.start, story.customers, story.reached)
+        self._next_decision: Decision | None = None
         self._truth_until = story.reached
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -136,7 +149,17 @@ class Simulator:
             delivery = next(self._deliveries)
         self._next = delivery
         await self._sink.flush()
+        if self._orders is not None:
+            await self._order(self._orders, until)
         self.sent.reached = until
+
+    async def _order(self, orders: CrmOrders, until: int) -> None:
+        decision = self._next_decision or next(self._decisions)
+        while decision.at <= until:
+            orders.give(decision)
+            decision = next(self._decisions)
+        self._next_decision = decision
+        await orders.flush()
 
     async def promise(self) -> None:
         """Punctuates (in event time) as far as nothing can come any more, and notes how far the story is told."""

@@ -7,14 +7,13 @@ goes on where the first stopped and no event is ever made anew under another id.
 import heapq
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from itertools import takewhile
 from random import Random
 from typing import Final, NamedTuple
 
 import msgspec
 
-from pipeline.dev.crm import Decision, decisions
+from pipeline.dev.crm import Decision, decisions, merge
 from pipeline.dev.known_by import known_by
 from pipeline.dev.life import Action, life
 from pipeline.dev.naming import Named, Naming
@@ -102,13 +101,18 @@ class _Unsent:
         return times[0]
 
 
-def decided(seed: int, start: int, customers: int, since: int) -> Iterator[Decision]:
-    """What the CRM decides about the same people, endless and in order, later than `since` (ms)."""
+def ordered(seed: int, start: int, customers: int, since: int) -> Iterator[Decision]:
+    """What the CRM takes back of links of the same people, endless and in order, later than `since` (ms).
+
+    Its merges are events of the traffic.
+    """
 
     def at_place(number: int) -> Iterator[tuple[int, Decision | None]]:
         for who in _lives(seed, start, customers, number):
             yield who.born, None  # so that nobody looks further ahead than to the next life
-            yield from ((each.at, each) for each in decisions(seed, who, known_by(seed, who)))
+            yield from (
+                (each.at, each) for each in decisions(seed, who, known_by(seed, who)) if each.command != "merge"
+            )
 
     places = (at_place(number) for number in range(1, customers + 1))
     merged = heapq.merge(*places, key=lambda each: each[0])
@@ -140,9 +144,11 @@ def _place(seed: int, start: int, customers: int, number: int, after: int) -> It
 
 def _sendings(seed: int, who: Person) -> Iterator[_Sending]:
     chance = Random(f"{seed}/{who.number}/sendings")
-    naming = Naming(seed, who, known_by(seed, who))
-    for ordinal, action in enumerate(life(seed, who)):
-        named = naming.named(action)
+    known = known_by(seed, who)
+    merges = [(merge(each), Named(each.customer)) for each in decisions(seed, who, known) if each.command == "merge"]
+    naming = Naming(seed, who, known)
+    lived = ((action, naming.named(action)) for action in life(seed, who))
+    for ordinal, (action, named) in enumerate(heapq.merge(lived, merges, key=lambda each: each[0].at)):
         at = action.at + _DELAYS[action.channel](chance, action.at)
         yield _Sending(action.at, who.number, ordinal, 0, at, who, action, named)
         if chance.random() < _DOUBLED:
@@ -177,9 +183,6 @@ _DELAYS: Final[Mapping[str, Callable[[Random, int], int]]] = {
 
 def _delivery(seed: int, sending: _Sending, complete: int) -> Delivery:
     who, action, named = sending.who, sending.action, sending.named
-    if action.signed_in and named.customer_id is None:
-        # As long as nobody follows links, an address alone would be a customer of its own.
-        named = replace(named, customer_id=who.customer_id)
     event: dict[str, object] = {
         "id": f"s{seed}-{who.number}-{sending.ordinal}",
         "type": action.type,

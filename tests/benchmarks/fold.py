@@ -16,6 +16,7 @@ from pipeline.application.ports import Headers
 from pipeline.application.rulebook import Rules
 from pipeline.application.stitch import Effects, Stitch, write_out
 from pipeline.config import load
+from pipeline.domain.identity import ANONYMOUS_ONLY, Identities
 from pipeline.domain.packing import Names
 from pipeline.worker.wiring import compile_rules
 from tests.benchmarks import common_work
@@ -47,8 +48,8 @@ class Fetch:
 class InProcess:
     """One lane's work on fetches, less Kafka and Redis. `stored`: everybody's profile; `due`: the index of timers."""
 
-    def __init__(self, rules: Rules) -> None:
-        intake = Intake(0, rules.table, Limits(future_ms=None), lambda _: 0, True)
+    def __init__(self, rules: Rules, identities: Identities = ANONYMOUS_ONLY) -> None:
+        intake = Intake(0, rules.table, Limits(future_ms=None), lambda _: 0, True, identities)
         self._stitch = Stitch(rules.fold, intake, "benchmark")
         self._stitch.names = Names(self._stitch.vocabulary())
         self.stored: dict[str, bytes | None] = {}

@@ -15,6 +15,7 @@ from typing import Any
 
 import redis
 
+from pipeline.adapters.identity_kinds import identities_for_counting
 from pipeline.adapters.journey_files import built_in_journeys
 from pipeline.application.intake import Source
 from pipeline.application.lane_record import KEY, POSITION
@@ -89,7 +90,7 @@ def fetched(events: int) -> Iterator[Fetch]:
 
 
 def play(fetches: Sequence[Fetch], settings: Settings, events: int) -> Played:
-    lane = InProcess(compile_rules(settings))
+    lane = InProcess(compile_rules(settings), identities_for_counting(settings))
     gc.collect()
     for fetch in fetches:
         lane.play(fetch)

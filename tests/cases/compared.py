@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.adapters.drawing.sankey import sankey
+from pipeline.adapters.identity_kinds import identities_for_counting
 from pipeline.adapters.journey_files import find_journey, find_touches, read_journey
 from pipeline.adapters.touch_files import load_touches
 from pipeline.adapters.yaml_documents import Source, parse
@@ -48,7 +49,14 @@ def compared() -> tuple[Comparison, Model, Model]:
     """Simulated customers of 150 days, by both."""
     settings = Settings()
     old, new = models()
-    conditions = Conditions(Limits(future_ms=None, old_ms=None), False, 1, settings.lateness, settings.recent_limit)
+    conditions = Conditions(
+        Limits(future_ms=None, old_ms=None),
+        False,
+        1,
+        settings.lateness,
+        settings.recent_limit,
+        identities=identities_for_counting(settings),
+    )
     replays = [Replay(model, conditions) for model in (old, new)]
     until = BEGINNING + 150 * DAY
     for offset, sent in enumerate(traffic(7, BEGINNING, 250)):

@@ -10,7 +10,7 @@ from pipeline.dev.known_by import KIOSKS, email_of, known_by
 from pipeline.dev.life import Action, life
 from pipeline.dev.naming import Named, Naming
 from pipeline.dev.people import DAY, person
-from pipeline.dev.traffic import decided, people, traffic
+from pipeline.dev.traffic import ordered, people, traffic
 from pipeline.dev.truth import Truth, truth_of
 
 START = 1_420_416_000_000
@@ -103,11 +103,12 @@ def test_the_crm_merges_what_is_one_and_sometimes_what_is_not() -> None:
         assert each.command != "block" or each.email == email_of(7, who.number - 1)
 
 
-def test_decisions_come_in_order_and_go_on_where_they_stopped() -> None:
-    first = list(islice(decided(7, START, 300, START), 40))
+def test_orders_come_in_order_and_go_on_where_they_stopped() -> None:
+    first = list(islice(ordered(7, START, 300, START), 40))
+    assert {each.command for each in first} == {"split", "block"}
     assert [each.at for each in first] == sorted(each.at for each in first)
     since = first[9].at
-    assert list(islice(decided(7, START, 300, since), 20)) == [each for each in first if each.at > since][:20]
+    assert list(islice(ordered(7, START, 300, since), 20)) == [each for each in first if each.at > since][:20]
 
 
 def test_the_truth_names_everybody_who_has_been_seen_and_can_be_read_again() -> None:
