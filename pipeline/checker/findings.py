@@ -4,7 +4,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["lost", "wrong", "doubled", "gap", "ahead", "table", "profile", "customer", "totals", "torn", "silence"]
+Kind = Literal[
+    "lost", "wrong", "doubled", "gap", "ahead", "table", "profile", "customer", "totals", "torn", "silence", "owner"
+]
 
 INVARIANTS: dict[Kind, str] = {
     "lost": "I1",
@@ -18,6 +20,7 @@ INVARIANTS: dict[Kind, str] = {
     "totals": "I7",
     "torn": "I7",
     "silence": "I9",
+    "owner": "I8",
 }
 """The invariant of docs/guarantees.md that each kind of finding breaks."""
 
@@ -33,6 +36,7 @@ MEANINGS: dict[Kind, str] = {
     "totals": "the lane record does not count what is there",
     "torn": "one transaction's records are there in part",
     "silence": "a timer fired although an event acknowledged in time breaks it",
+    "owner": "an identity is not with whom events and orders make it belong to",
 }
 
 

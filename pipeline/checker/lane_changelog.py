@@ -104,6 +104,10 @@ class Changelog:
         later = self._later.get(key, ())
         return [self.value(key, first), *(value for offset, value in later if first < offset <= last)]
 
+    def changed_after(self, position: int) -> set[bytes]:
+        """The keys of whom something was written since."""
+        return {key for key, later in self._later.items() if key != LANE and later[-1][0] > position}
+
     def __iter__(self) -> Iterator[bytes]:
         """All keys, those included whose value is gone by now."""
         yield from self._values

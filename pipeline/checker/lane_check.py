@@ -12,9 +12,10 @@ from pipeline.checker.lane_customers import LaneCustomers
 from pipeline.checker.lane_feed import Feed
 from pipeline.checker.lane_inputs import LaneInputs
 from pipeline.checker.lane_letters import LaneLetters
+from pipeline.checker.lane_links import Known, LaneLinks
 from pipeline.checker.lane_table import TableRead, check_table
 from pipeline.checker.lane_versions import MODELS, Versions, lane_rules
-from pipeline.checker.plain_profile import Unreadable, decode, public_key
+from pipeline.checker.plain_profile import Unreadable, decode, is_linked, public_key
 from pipeline.checker.rules import Rules
 
 FAR = 1 << 62
@@ -39,6 +40,18 @@ class Cut:
     record: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What became of events, for sums over all lanes. `taken`: valid ones that this lane read first, by channel.
+
+    `told`: those of journey.events; `whole`: nothing is missing of any log, and nothing lies beyond the cut.
+    """
+
+    taken: Counter[str]
+    told: int
+    whole: bool
+
+
 @dataclass(slots=True)
 class LaneResult:
     """What came out for one lane. `record`: the lane's at the cut; the rest is for the check over all lanes."""
@@ -49,15 +62,17 @@ class LaneResult:
     sent_on: dict[int, "array[int]"]
     came: "array[int]"
     starts: Mapping[str, int]
+    links: LaneLinks
+    flow: Flow
 
 
 @dataclass(slots=True)
 class LaneCheck:
     """Takes what was read of one lane part by part: first `changelog`, then everything else, `finish` at last.
 
-    `latest`: the highest watermark (ms) that any lane knew when the cut was chosen. `starts`: first offset of the
-    lane's partition of each topic, by full name. `table_position`: where the table in
-    Redis was before anything was read. `without`: customers whose feed is not compared.
+    `latest`: the highest watermark (ms) that any lane knew when the cuts were chosen. `starts`: first offset of the
+    lane's partition of each topic, by full name. `table_position`: where the table in Redis was before anything was
+    read. `without`: customers whose feed is not compared. `positions`: of all lanes at their cuts, by topic.
     """
 
     rules: Rules
@@ -68,6 +83,7 @@ class LaneCheck:
     table_position: int | None
     without: Collection[str] = ()
     kept: int = 20
+    positions: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     findings: Findings = field(init=False)
     changelog: Changelog = field(init=False)
     inputs: LaneInputs = field(init=False)
@@ -89,7 +105,7 @@ class LaneCheck:
     def _begin(self, rules: Rules, versions: Mapping[str, Versions]) -> None:
         record = self.cut.record
         self.rules, self.versions = rules, versions
-        self.inputs = LaneInputs(rules, self.lane, self.findings)
+        self.inputs = LaneInputs(rules, self.lane, self.findings, self.positions)
         names = ("transitions", "signals")
         counts = {name: published(record, name) for name in names}
         starts = {name: self.starts[rules.topic(name)] for name in names}
@@ -110,15 +126,28 @@ class LaneCheck:
         lost_beginning = self._lost_beginning()
         for topic in lost_beginning:
             findings.unjudged[f"what {topic}-{self.lane} held before {self.starts[topic]}, where its log begins"] += 1
-        isolated = self.letters.compare(self.inputs.dead, lost_beginning)
+        inputs = self.inputs
+        isolated = self.letters.compare(inputs.dead, inputs.astray, lost_beginning)
         failed = self._take_out(isolated)
-        outcomes, doubtful = self._customers(self._judged_from(lost_beginning))
+        customers = self._judge()
+        known = self._customers(customers, self._judged_from(lost_beginning))
+        links = LaneLinks(
+            self.lane,
+            customers.only(known),
+            sorted(inputs.named),
+            inputs.orders,
+            known,
+            frozenset(inputs.moving) | {public_key(key.decode()) for key in changelog.changed_after(self.cut.offset)},
+            inputs.carried,
+        )
         if not lost_beginning:
-            self._totals(failed, outcomes, doubtful)
+            self._totals(failed, customers, known)
         if self.starts[self.rules.topic("transitions")] == 0:
             self._stages()
+        whole = not lost_beginning and at_rest and not inputs.moving
+        flow = Flow(inputs.first_read - failed, inputs.told, whole)
         return LaneResult(
-            self.lane, self.cut.record, findings, self.inputs.sent_on, self.inputs.came, dict(self.starts)
+            self.lane, self.cut.record, findings, inputs.sent_on, inputs.came, dict(self.starts), links, flow
         )
 
     def _lost_beginning(self) -> list[str]:
@@ -143,11 +172,16 @@ class LaneCheck:
                 failed.update(arrival.act.channel for arrival in out)
                 if out:
                     self.inputs.arrivals[customer] = [arrival for arrival in arrivals if arrival not in out]
+                    self.inputs.moving.add(customer)  # whom it named as well is not linked by it
+        for each in self.inputs.carried:
+            if (self.rules.topic("events"), each.offset) in isolated:
+                self.inputs.moving.update((each.primary, each.target))
+                failed[each.act.channel] += 1
         return failed
 
-    def _customers(self, judged_from: int) -> tuple[Counter[tuple[str, str]], int]:
-        record, arrivals, changelog = self.cut.record, self.inputs.arrivals, self.changelog
-        customers = LaneCustomers(
+    def _judge(self) -> LaneCustomers:
+        record = self.cut.record
+        return LaneCustomers(
             self.rules,
             self.versions,
             record.get("carrying", {}),
@@ -157,7 +191,12 @@ class LaneCheck:
             self.findings,
             self.without,
         )
+
+    def _customers(self, customers: LaneCustomers, judged_from: int) -> dict[str, Known]:
+        """Judges all who are not linked with anybody; what is known of the others."""
+        record, arrivals, changelog, linked = self.cut.record, self.inputs.arrivals, self.changelog, self.inputs.linked
         known: set[str] = set()
+        left: dict[str, Known] = {}
         for key in changelog:
             value = changelog.value(key, self.cut.offset)
             if key in (LANE, MODELS) or value is None:
@@ -170,7 +209,9 @@ class LaneCheck:
                 continue
             customer = public_key(stored.key)
             known.add(customer)
-            if stored.epoch <= judged_from:
+            if customer in linked or is_linked(stored):
+                left[customer] = Known(arrivals.pop(customer, ()), stored)
+            elif stored.epoch <= judged_from:
                 arrivals.pop(customer, None)
                 self.findings.unjudged["customers older than what is left of the inputs"] += 1
             elif customer in arrivals:
@@ -178,26 +219,32 @@ class LaneCheck:
             else:
                 self.findings.add("wrong", name, "a profile, though no event of this customer was read")
         for customer, those in arrivals.items():
-            if judged_from < 0:
+            if customer in linked:
+                left[customer] = Known(those, None)
+            elif judged_from < 0:
                 customers.judge(customer, those, None, changelog.topic)
         for customer in {customer for customer, _ in self.feed.subscriber.tracks} - known:
             self.findings.add("torn", f"{changelog.topic} {customer}", "no profile, but transitions")
-        return customers.outcomes, customers.doubtful
+        return left
 
-    def _totals(self, failed: Counter[str], outcomes: Counter[tuple[str, str]], doubtful: int) -> None:
-        """I7: what the lane record counts is what is there, and each event had the outcome that the rules give it."""
-        record, inputs = self.cut.record, self.inputs
+    def _totals(self, failed: Counter[str], customers: LaneCustomers, known: Mapping[str, Known]) -> None:
+        """I7: what the lane record counts is what is there, and each event had the outcome that the rules give it.
+
+        Where somebody is linked, a lane alone cannot tell what was folded here and what was sent on to an owner.
+        """
+        record, inputs, outcomes, doubtful = self.cut.record, self.inputs, customers.outcomes, customers.doubtful
         pairs = [
             ("events read", summed(record, "read"), inputs.records),
             ("dead", summed(record, "dead"), len(inputs.dead) + failed.total()),
-            ("routed", summed(record, "routed"), inputs.hops),
             ("commands", record["commands"]["read"], inputs.commands),
         ]
+        if not known:
+            pairs.append(("routed", summed(record, "routed"), inputs.hops))
         for channel in {*record["totals"], *inputs.read}:
             tally = record["totals"].get(channel, {})
             taken = tally.get("read", 0) - tally.get("dead", 0)
             pairs.append((f"{channel}: events taken", taken, inputs.read[channel] - failed[channel]))
-            for outcome in ("folded", "duplicate", "late"):
+            for outcome in () if known else ("folded", "duplicate", "late"):
                 counted, folded = tally.get(outcome, 0), outcomes[channel, outcome]
                 if abs(counted - folded) > doubtful:
                     pairs.append((f"{channel}: {outcome}", counted, folded))

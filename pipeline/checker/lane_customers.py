@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.checker import plain_fold
 from pipeline.checker.findings import Findings
+from pipeline.checker.known_history import known_of, moves_of
 from pipeline.checker.lane_feed import SKEW_MS, Feed, Fired
 from pipeline.checker.lane_inputs import Arrival
 from pipeline.checker.lane_versions import Versions
-from pipeline.checker.net_history import Subscriber
 from pipeline.checker.plain_admission import Act, Admission, Kind, counters
 from pipeline.checker.plain_journey import Journey
 from pipeline.checker.plain_profile import Position, StoredProfile
@@ -82,19 +82,45 @@ class LaneCustomers:
             return
         own = Findings(self.findings.kept)
         self._compare_profile(customer, accepted, kinds, admission, stored, where, own)
-        if stored.parked:
-            own.unjudged["customers whose timers are parked: stages and signals"] += 1
-        elif stored.indexed is not None and self.watermark is not None and stored.indexed <= self.watermark:
-            own.unjudged["customers whose timers are due and not looked at yet: stages and signals"] += 1
-        else:
-            waits = stored.indexed is not None and self.latest is not None and stored.indexed <= self.latest
-            late = {position.journey for position in stored.positions if self._is_late(position, own)}
-            watermark = self.watermark if waits else self.latest
-            self._compare_feed(customer, accepted, watermark, late, admission.truncated, own)
+        self._compare_history(customer, accepted, stored, admission.truncated, own)
         if doubtful and own.total:
             self.findings.unjudged["customers for whom the order of arrival over several inputs decides"] += 1
             return
         self.findings.merge(own)
+
+    def only(self, names: Collection[str]) -> "LaneCustomers":
+        """One that judges these. What they were told by time before they were linked may have been taken back since,
+        so no timer of theirs is called false.
+        """
+        return replace(self, feed=self.feed.only(names), outcomes=Counter(), doubtful=0)
+
+    def judge_linked(self, owner: str, accepted: Sequence[Arrival], stored: StoredProfile, found: Findings) -> bool:
+        """The owner of several identities with all that was accepted of theirs, in order; whether it can be judged."""
+        if owner in self.without:
+            return False
+        return self._compare_history(owner, accepted, stored, False, found)
+
+    def joined(self, customer: str) -> dict[str, str | None]:
+        """By journey in which anything was told: whom the customer has joined by the last transition."""
+        tracks = self.feed.subscriber.tracks
+        names = [journey.name for journey in self.rules.journeys if (customer, journey.name) in tracks]
+        return {name: tracks[customer, name].into for name in names}
+
+    def _compare_history(
+        self, customer: str, accepted: Sequence[Arrival], stored: StoredProfile, truncated: bool, found: Findings
+    ) -> bool:
+        """Whether it could be compared."""
+        if stored.parked:
+            found.unjudged["customers whose timers are parked: stages and signals"] += 1
+            return False
+        if stored.indexed is not None and self.watermark is not None and stored.indexed <= self.watermark:
+            found.unjudged["customers whose timers are due and not looked at yet: stages and signals"] += 1
+            return False
+        waits = stored.indexed is not None and self.latest is not None and stored.indexed <= self.latest
+        late = {position.journey for position in stored.positions if self._is_late(position, found)}
+        watermark = self.watermark if waits else self.latest
+        self._compare_feed(customer, accepted, watermark, late, truncated, found)
+        return True
 
     def _compare_profile(
         self,
@@ -127,6 +153,10 @@ class LaneCustomers:
         for name, value in wanted.items():
             if has[name] != value:
                 found.add("profile", f"{where} {customer}", f"{name}: {has[name]}, by the events {value}")
+        self.compare_positions(customer, stored, f"{where} {customer}", found)
+
+    def compare_positions(self, customer: str, stored: StoredProfile, where: str, found: Findings) -> None:
+        """What the profile says was published last, against what was."""
         for position in stored.positions:
             track = self.feed.subscriber.tracks.get((customer, position.journey))
             told = (track.stage, track.seq) if track else (None, 0)
@@ -135,7 +165,7 @@ class LaneCustomers:
             if (position.stage or None, position.seq) != told:
                 found.add(
                     "torn",
-                    f"{where} {customer}",
+                    where,
                     f"{position.journey} is {position.stage or None} at seq {position.seq}, "
                     f"the last transition leads to {told[0]} at seq {told[1]}",
                 )
@@ -255,32 +285,6 @@ class LaneCustomers:
         found.checked["timers taken back"] += 1
         if falsely_fired(self.versions[fired.journey].now, silence, since, due, accepted):
             found.add("silence", fired.where, f"{name} although what breaks it was acknowledged in time")
-
-
-def moves_of(
-    customer: str, journey: str, moves: Sequence[tuple[int, str | None, str | None]]
-) -> dict[str, tuple[str | None, str | None]]:
-    """Each switch that a customer in a stage was told of, by its number."""
-    told = [(version, before, after) for version, before, after in moves if before or after]
-    return {
-        f"switch {number} of {customer} in {journey}, to version {version}": (before, after)
-        for number, (version, before, after) in enumerate(told, 1)
-    }
-
-
-def known_of(customer: str, journey: Journey, subscriber: Subscriber, signals: Collection[str]) -> dict[str, object]:
-    """What a subscriber of both feeds knows of a customer in one journey, of which `signals` are told."""
-    known: dict[str, object] = {}
-    track = subscriber.tracks.get((customer, journey.name))
-    if track is not None:
-        known.update({entry: tuple(value) for entry, value in {**track.closed, **track.entries}.items()})
-        known.update(moves_of(customer, journey.name, track.moves))
-        known[f"stage of {customer} in {journey.name}"] = track.stage
-    for name in signals:
-        told = subscriber.signals.get((customer, journey.name, name))
-        for due in told.holding.values() if told is not None else ():
-            known[f"signal {customer}:{journey.name}:{name} of {due}"] = True
-    return known
 
 
 def order_decides(arrivals: Sequence[Arrival], lateness: int, truncated: bool) -> bool:

@@ -1,7 +1,7 @@
 """What one lane has published: transitions, signals, customers. What the feed promises (I2, I3) is judged at once."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -35,10 +35,11 @@ class Fired(NamedTuple):
 
 @dataclass(slots=True)
 class CustomerSaid:
-    """The last record of a customer in journey.customers: (stage, seq) by journey."""
+    """The last record of a customer in journey.customers: (stage, seq) by journey, and whom they have joined."""
 
     offset: int
     positions: dict[str, tuple[str | None, int]]
+    into: str | None
 
 
 @dataclass(slots=True)
@@ -128,7 +129,7 @@ class Feed:
             self.findings.checked["customer records"] += 1
             if said["customer_id"] != key:
                 self.findings.add("customer", self._where("customers", record), f"is of {said['customer_id']}")
-            self.customers[key] = CustomerSaid(record.offset, journeys)
+            self.customers[key] = CustomerSaid(record.offset, journeys, said["merged_into"])
 
     def finish(self, last: dict[str, int], at_rest: bool) -> None:
         """Compares with what the lane records count: `last` is the newest of them, read after these topics."""
@@ -165,6 +166,16 @@ class Feed:
         for customer, journey, name in self.subscriber.signals:
             if customer not in self.customers:
                 self.findings.add("customer", f"{topic} {customer}", f"no record, though {journey} told {name}")
+
+    def only(self, names: Collection[str]) -> "Feed":
+        """What was published of these, but for which timers fired."""
+        feed = Feed(self.rules, self.lane, {}, self.starts, Findings(), self.versions)
+        feed.other_versions = self.other_versions
+        told = self.subscriber
+        feed.subscriber.tracks = {key: track for key, track in told.tracks.items() if key[0] in names}
+        feed.customers = {key: said for key, said in self.customers.items() if key in names}
+        feed.subscriber.signals = {key: signals for key, signals in told.signals.items() if key[0] in names}
+        return feed
 
     def _before_cut(self, name: str, records: Sequence[Record]) -> Sequence[Record]:
         taken = max(0, self.cut[name] - self.counted[name]) if self.starts[name] == 0 else len(records)

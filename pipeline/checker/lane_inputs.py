@@ -2,20 +2,25 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pipeline.checker.findings import Findings
 from pipeline.checker.plain_admission import Act
-from pipeline.checker.plain_event import MOST_HOPS, EventReader, NoEvent, Said, check_carried
+from pipeline.checker.plain_event import EventReader, NoEvent, check_carried
 from pipeline.checker.plain_home import home_lane
+from pipeline.checker.plain_links import Order, is_customer
+from pipeline.checker.plain_messages import Message, digest
+from pipeline.checker.plain_orders import read_order
 from pipeline.checker.rules import Input, Record, Rules
 
 PUNCTUATION = "journey.punctuation"
 PLACE_BITS = 44
 """A place (topic, partition, offset) as one number: the offset in the low bits, below 17 * 10^12."""
 LANE_BITS = 12
+MOST_HOPS = 5
+"""An event that has been sent on so often may go to the dead letters instead of being sent on once more."""
 
 
 class Arrival(NamedTuple):
@@ -36,33 +41,60 @@ def place_number(topic: int, partition: int, offset: int) -> int:
     return (topic << LANE_BITS | partition) << PLACE_BITS | offset
 
 
+class Carried(NamedTuple):
+    """An event that was sent on, at `offset` of journey.events: where it was first, to whom, whose it is, how often."""
+
+    offset: int
+
+    place: int
+    target: str
+    primary: str
+    hops: int
+    act: Act
+
+
 @dataclass(slots=True)
 class LaneInputs:
     """Takes the records of lane `lane`, input by input, in log order and below the lane's positions only.
 
-    `arrivals` by customer. `sent_on`: places of raw records that are at home elsewhere, each with its home lane;
-    `came`: places that routed records name as their origin. `dead`: places that belong into the dead letters.
+    `elsewhere`: the positions of all lanes by topic, to tell what came from beyond them. `arrivals` by the primary
+    identity. `sent_on`: places of raw records that are at home elsewhere, with their digests, by home lane; `came`:
+    those that were sent to the home of their primary, `carried`: those that were sent further. `told`: how many of both
+    were read. `dead`: places that belong into the dead letters.
+
+    `named`: (customer, identity) that a raw event names together; `linked`: whoever that, or a message, is about;
+    `moving`: of whom something lies beyond the positions.
     """
 
     rules: Rules
     lane: int
     findings: Findings
+    elsewhere: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     arrivals: dict[str, list[Arrival]] = field(default_factory=dict)
     read: Counter[str] = field(default_factory=Counter)
+    first_read: Counter[str] = field(default_factory=Counter)
     records: int = 0
     hops: int = 0
     commands: int = 0
     sent_on: dict[int, "array[int]"] = field(default_factory=dict)
     came: "array[int]" = field(default_factory=lambda: array("Q"))
+    carried: list[Carried] = field(default_factory=list)
     dead: dict[tuple[str, int], str] = field(default_factory=dict)
+    told: int = 0
     first_append: dict[str, int] = field(default_factory=dict)
+    named: set[tuple[str, str]] = field(default_factory=set)
+    linked: set[str] = field(default_factory=set)
+    moving: set[str] = field(default_factory=set)
+    orders: list[Order] = field(default_factory=list)
     _reader: EventReader = field(init=False)
+    _kinds: frozenset[str] = field(init=False)
     _homes: dict[str, int] = field(default_factory=dict)
     _topics: dict[str, int] = field(init=False)
     _punctuation: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._reader = EventReader(self.rules)
+        self._kinds = frozenset(kind.name for kind in self.rules.identities.kinds)
         self._topics = {source.topic: number for number, source in enumerate(self.rules.inputs)}
 
     def raw(self, source: Input, records: Sequence[Record]) -> None:
@@ -82,60 +114,104 @@ class LaneInputs:
                 self.dead[source.topic, record.offset] = str(why)
                 continue
             self.read[said.act.channel] += 1
+            self.first_read[said.act.channel] += 1
+            if said.named and is_customer(said.customer, self._kinds):
+                self.named.update((said.customer, other) for other in said.named)
+                self.linked.add(said.customer)
+            if said.same:
+                customer, identity = sorted((said.customer, said.same))
+                self.orders.append(Order("link", identity, customer))
+                self.linked.update((customer, identity))
             if home != lane:
                 self.hops += 1
-                self.sent_on.setdefault(home, array("Q")).append(place_number(number, lane, record.offset))
+                sent = self.sent_on.setdefault(home, array("Q"))
+                sent.append(place_number(number, lane, record.offset))
+                sent.append(digest(said.customer, said.named, said.act))
                 continue
             acknowledged = self._punctuation.get(source.topic, 0) if event_clock else record.timestamp
-            self._arrive(said, record, number, acknowledged)
+            self._arrive(said.customer, said.act, record, number, acknowledged)
 
-    def routed(self, records: Sequence[Record]) -> None:
-        """The next of this lane's partition of journey.events."""
-        topic, number = self.rules.topic("events"), len(self._topics)
+    def messages(self, records: Sequence[Record], position: int) -> None:
+        """The next of this lane's partition of journey.events; those from `position` on it has not read yet."""
+        topic, event_clock = self.rules.topic("events"), self.rules.event_clock
         for record in records:
-            self.first_append.setdefault(topic, record.timestamp)
+            ahead = record.offset >= position
+            if not ahead:
+                self.first_append.setdefault(topic, record.timestamp)
             try:
-                found = self._reader.routed(record)
-                if found is None:
-                    continue
-                said, hops = found
-                home = self._home(said.customer)
-                if home != self.lane and hops >= MOST_HOPS:
-                    raise NoEvent(f"{hops} hops, and lane {home} is its home")
-                if home != self.lane:
-                    check_carried(record)
+                message = self._reader.message(record)
             except NoEvent as why:
-                self.records += 1
-                self.dead[topic, record.offset] = str(why)
+                if not ahead:
+                    self.records += 1
+                    self.dead[topic, record.offset] = str(why)
+                continue
+            if ahead or self._is_from_beyond(record):
+                self.moving.update(message.names)
+            act = message.act
+            if act is None:
+                self.linked.add(message.names[0])
+                continue
+            self._note_origin(record, message)
+            if ahead:
                 continue
             self.records += 1
-            self.read[said.act.channel] += 1
-            if home != self.lane:
-                self.hops += 1
-                continue
-            self._arrive(said, record, number, None if self.rules.event_clock else said.act.appended)
+            self.told += 1
+            self.read[act.channel] += 1
+            if message.named and is_customer(message.primary, self._kinds):
+                self.linked.add(message.primary)
+            if message.names[0] != message.primary:
+                self.linked.add(message.names[0])
+            else:
+                acknowledged = None if event_clock else act.appended
+                self._arrive(message.primary, act, record, len(self._topics), acknowledged)
 
-    def origins(self, records: Sequence[Record]) -> None:
-        """The next of journey.events, those behind the lane's position included: only where they came from."""
-        for record in records:
-            origin = (dict(record.headers).get("journey.origin") or b"").decode(errors="replace")
-            place, _, offset = origin.rpartition("@")
-            topic, _, partition = place.rpartition("-")
-            number = self._topics.get(topic)
-            if number is not None and partition.isdecimal() and offset.isdecimal():
-                self.came.append(place_number(number, int(partition), int(offset)))
+    @property
+    def astray(self) -> set[tuple[str, int]]:
+        """Places of events that may be dead letters, since they have been sent on so often."""
+        topic = self.rules.topic("events")
+        return {(topic, each.offset) for each in self.carried if each.hops >= MOST_HOPS}
 
-    def orders(self, records: Sequence[Record]) -> None:
-        """The next of this lane's partition of journey.commands."""
+    def obey(self, records: Sequence[Record], position: int) -> None:
+        """The next of this lane's partition of journey.commands; those from `position` on it has not read yet."""
         topic = self.rules.topic("commands")
         for record in records:
-            self.commands += not (self.rules.event_clock and self._punctuated(topic, record))
+            if self.rules.event_clock and self._punctuated(topic, record):
+                continue
+            order = read_order(record.value, self.lane, self.rules.partitions, self._kinds)
+            names = (order.identity, order.customer) if order else ()
+            if record.offset >= position:
+                self.moving.update(names)
+                continue
+            self.commands += 1
+            if order is not None:
+                self.orders.append(order)
+                self.linked.update(name for name in names if self._home(name) == self.lane)
 
-    def _arrive(self, said: Said, record: Record, source: int, acknowledged: int | None) -> None:
-        arrival = Arrival(record.timestamp, source, record.offset, acknowledged, said.act)
-        found = self.arrivals.get(said.customer)
+    def _note_origin(self, record: Record, message: Message) -> None:
+        assert message.act is not None
+        topic, lane, offset = _origin(record)
+        number = self._topics.get(topic)
+        if number is None:
+            return
+        place = place_number(number, lane, offset)
+        if message.names[0] == message.primary and message.hops == 1:
+            self.came.append(place)
+            self.came.append(digest(message.primary, message.named, message.act))
+        else:
+            self.carried.append(
+                Carried(record.offset, place, message.names[0], message.primary, message.hops, message.act)
+            )
+
+    def _is_from_beyond(self, record: Record) -> bool:
+        """Whether it was sent because of something behind the position up to which its first lane is judged."""
+        topic, lane, offset = _origin(record)
+        return bool(topic) and lane in self.elsewhere and offset >= self.elsewhere[lane].get(topic, 0)
+
+    def _arrive(self, primary: str, act: Act, record: Record, source: int, acknowledged: int | None) -> None:
+        arrival = Arrival(record.timestamp, source, record.offset, acknowledged, act)
+        found = self.arrivals.get(primary)
         if found is None:
-            self.arrivals[said.customer] = [arrival]
+            self.arrivals[primary] = [arrival]
         else:
             found.append(arrival)
 
@@ -151,3 +227,10 @@ class LaneInputs:
                 self._punctuation[topic] = max(self._punctuation.get(topic, 0), int(text))
                 return True
         return False
+
+
+def _origin(record: Record) -> tuple[str, int, int]:
+    """Topic, partition and offset where the event of a record was first; an empty topic if it does not say."""
+    place, _, offset = (dict(record.headers).get("journey.origin") or b"").decode(errors="replace").rpartition("@")
+    topic, _, partition = place.rpartition("-")
+    return (topic, int(partition), int(offset)) if partition.isdecimal() and offset.isdecimal() else ("", 0, 0)

@@ -10,6 +10,8 @@ REASON = "journey.reason"
 ORIGIN = ("__connect.errors.topic", "__connect.errors.partition", "__connect.errors.offset")
 FAILED = "fold_error"
 """The reason of an event that is valid: the program failed on it."""
+TOO_OFTEN = "too_many_hops"
+"""The reason of an event that followed somebody who kept moving."""
 
 
 @dataclass(slots=True)
@@ -47,11 +49,20 @@ class LaneLetters:
         if self.start == 0 and not self.cut <= self.taken <= newest:
             self.findings.add("torn", self._topic, f"{self.taken} records, the lane record counts {self.cut}")
 
-    def compare(self, wanted: Mapping[tuple[str, int], str], cut_inputs: Collection[str]) -> set[tuple[str, int]]:
-        """What is no event by the checker's reading, against what is here; the places of events that failed."""
+    def compare(
+        self,
+        wanted: Mapping[tuple[str, int], str],
+        astray: Collection[tuple[str, int]],
+        cut_inputs: Collection[str],
+    ) -> set[tuple[str, int]]:
+        """What is no event by the checker's reading, against what is here; the places of events that failed.
+
+        Those that are `astray` may be here.
+        """
         commands = self.rules.topic("commands")
         for (topic, offset), reason in self.found.items():
-            if reason != FAILED and topic != commands and topic not in cut_inputs and (topic, offset) not in wanted:
+            known = (topic, offset) in wanted or (reason == TOO_OFTEN and (topic, offset) in astray)
+            if reason != FAILED and topic != commands and topic not in cut_inputs and not known:
                 self.findings.add("wrong", f"{topic}-{self.lane}@{offset}", f"a dead letter ({reason}), but valid")
         if self.start > 0:
             self.findings.unjudged[f"dead letters: the log of {self._topic} has lost its beginning"] += 1
@@ -59,7 +70,7 @@ class LaneLetters:
             for (topic, offset), why in wanted.items():
                 if (topic, offset) not in self.found:
                     self.findings.add("lost", f"{topic}-{self.lane}@{offset}", f"no dead letter, but no event: {why}")
-        return {place for place, reason in self.found.items() if reason == FAILED}
+        return {place for place, reason in self.found.items() if reason == FAILED or place in astray}
 
     @property
     def _topic(self) -> str:

@@ -4,16 +4,18 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-import msgspec
 import orjson
 
 from pipeline.checker.plain_admission import Act
 from pipeline.checker.plain_identity import names
+from pipeline.checker.plain_links import is_customer
+from pipeline.checker.plain_messages import Message, NoMessage, read_message
 from pipeline.checker.plain_touches import CHANNELS, touch_of
 from pipeline.checker.rules import Input, Record, Rules
 
 ROUTED = ("journey.appended", "journey.origin", "journey.hops")
-MOST_HOPS = 5
+MERGED = "customer_merged"
+"""Says that the customer is the same person as `properties.into`."""
 MOST_HEADERS = 256 * 1024
 """Bytes of headers that are carried to another lane."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,10 +27,15 @@ class NoEvent(Exception):
 
 
 class Said(NamedTuple):
-    """A valid event: its customer as subscribers know them, and its act if the event is taken in."""
+    """A valid event: its customer as subscribers know them, whom else it names, and its act if it is taken in.
+
+    `same`: another customer who is the same person, as the event says.
+    """
 
     customer: str
+    named: tuple[str, ...]
     act: Act
+    same: str = ""
 
 
 class EventReader:
@@ -38,7 +45,7 @@ class EventReader:
         self._rules = rules
         self._customers: set[str] = set()
         self._touches: dict[tuple[str, str, str | None, str | None], str] = {}
-        self._company = {row.name for row in rules.rows if row.actor == "company"} | {"company_act"}
+        self._company = frozenset({row.name for row in rules.rows if row.actor == "company"} | {"company_act"})
         self._by_properties = {kind for row in rules.rows if row.where for kind in row.types or ("",)}
 
     def raw(self, record: Record, source: Input, partition: int) -> Said:
@@ -57,37 +64,38 @@ class EventReader:
             raise NoEvent("it is ahead of its append time")
         return self._said(event, channel, at, record.timestamp, partition, record.offset)
 
-    def routed(self, record: Record) -> tuple[Said, int] | None:
-        """An event that another lane has sent on, and over how many hops; None for any other message, or NoEvent."""
+    def message(self, record: Record) -> Message:
+        """What another lane has sent; raises NoEvent."""
         try:
-            kind, *fields = msgspec.msgpack.decode(record.value or b"")
-            if kind != "event":
-                return None
-            _, _, hops, identifier, at, appended, partition, offset, _, touch, channel = fields
-        except (msgspec.DecodeError, UnicodeDecodeError, TypeError, ValueError) as error:
-            raise NoEvent(f"no message of a lane: {error}") from None
-        if channel not in CHANNELS:
-            raise NoEvent("a routed event that does not say its channel")
-        company = touch in self._company
-        act = Act(at, appended, partition, offset, identifier, touch, channel, company)
-        return Said((record.key or b"").decode(), act), hops
+            return read_message(record.key, record.value, self._company)
+        except NoMessage as why:
+            raise NoEvent(str(why)) from None
 
     def _said(
         self, event: Mapping[str, Any], channel: str, at: int, appended: int, partition: int, offset: int
     ) -> Said:
-        customer = self._customer(event)
+        customer, *others = self._names(event)
         company = event.get("actor") == "company"
-        return Said(
-            customer, Act(at, appended, partition, offset, event["id"], self._touch(event, channel), channel, company)
-        )
+        act = Act(at, appended, partition, offset, event["id"], self._touch(event, channel), channel, company)
+        same = self._same(event, customer) if event["type"] == MERGED else ""
+        return Said(customer, tuple(others), act, same)
 
-    def _customer(self, event: Mapping[str, Any]) -> str:
-        """The strongest that it names; raises NoEvent."""
+    def _same(self, event: Mapping[str, Any], customer: str) -> str:
+        """Into whom another system has merged the customer; raises NoEvent."""
+        into = event.get("properties", {}).get("into") if isinstance(event.get("properties", {}), dict) else None
+        found = names({"customer_id": into}, self._rules.identities) if isinstance(into, str) else []
+        kinds = [kind.name for kind in self._rules.identities.kinds]
+        if not found or found[0] == customer or not is_customer(customer, kinds):
+            raise NoEvent("a merge that does not name two customers")
+        return found[0]
+
+    def _names(self, event: Mapping[str, Any]) -> list[str]:
+        """Whom it names, the strongest first; raises NoEvent."""
         customer, identities = event.get("customer_id"), event.get("identities")
         if not isinstance(customer, str | None):
             raise NoEvent("the customer id is no text")
         if identities is None and customer in self._customers:
-            return customer
+            return [customer]
         if identities is not None and not (
             isinstance(identities, dict) and all(isinstance(value, str) for value in identities.values())
         ):
@@ -96,7 +104,7 @@ class EventReader:
         if not found:
             raise NoEvent("nobody is named")
         self._customers.update(name for name in found[:1] if name == customer)
-        return found[0]
+        return found
 
     def _touch(self, event: Mapping[str, Any], channel: str) -> str:
         kind = event["type"]
@@ -165,7 +173,3 @@ def _depth(value: object) -> int:
         depth += 1
         level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
     return depth
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 18

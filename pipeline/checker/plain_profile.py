@@ -4,8 +4,8 @@ Numbers are LEB128; a time is a zigzag difference to the one before, plus one, a
 lane record's `names`, plus one, or 0 and a text. decisions/0011-profiles-in-few-bytes.md has the format.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -25,14 +25,19 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class Strand:
-    """What one identity did; times ms."""
+    """What one identity did; times ms. `identity` and `claimed` are keys as they are stored. `pushed_out`: how many
+    remembered events the limit cost.
+    """
 
+    identity: str
     first: int
     newest: int
     touches: Sequence[int]
     company: int
     late: int
     recent: Sequence[StoredEvent]
+    claimed: Sequence[str] = ()
+    pushed_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,11 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class StoredProfile:
-    """A customer. `indexed`: when the lane looks at their timers next, ms; `parked`: why it does not."""
+    """A customer. `indexed`: when the lane looks at their timers next, ms; `parked`: why it does not.
+
+    `to`: the owner, empty if it is its own. `claims`: claiming customer -> owner; `blocked`: whose claims do not count.
+    Keys as they are stored.
+    """
 
     key: str
     epoch: int
@@ -55,6 +64,9 @@ class StoredProfile:
     parked: str
     strands: Sequence[Strand]
     positions: Sequence[Position]
+    to: str = ""
+    claims: Mapping[str, str] = field(default_factory=dict)
+    blocked: Sequence[str] = ()
 
 
 class _Bytes:
@@ -120,16 +132,18 @@ def decode(data: bytes, names: Sequence[str]) -> StoredProfile:
     """The profile, by the names of the lane record behind it; Unreadable if the bytes are none."""
     left = _Bytes(data, names, 0)
     key, epoch = left.text(), left.sure_moment()
-    indexed, parked, _ = left.moment(), left.text(), left.text()
-    strands = _each(left, lambda: _strand(left.inside(epoch), epoch))
+    indexed, parked, to = left.moment(), left.text(), left.text()
+    strands = _each(left, lambda: _strand(left.inside(epoch), epoch, key))
     positions = _each(left, lambda: _position(left.inside(epoch)))
+    claims: list[tuple[str, str]] = []
+    blocked: list[str] = []
     if left.number():
-        _each(left, lambda: (left.text(), left.text()))
-        _each(left, left.text)
+        claims = _each(left, lambda: (left.text(), left.text()))
+        blocked = _each(left, left.text)
         _each(left, lambda: (left.text(), left.number()))
     if not left.over:
         raise Unreadable("something follows the profile")
-    return StoredProfile(key, epoch, indexed, parked, strands, positions)
+    return StoredProfile(key, epoch, indexed, parked, strands, positions, to, dict(claims), blocked)
 
 
 def indexed(data: bytes) -> int | None:
@@ -144,11 +158,11 @@ def _each(left: _Bytes, read: Callable[[], T]) -> list[T]:
     return [read() for _ in range(left.number())]
 
 
-def _strand(left: _Bytes, epoch: int) -> Strand:
-    left.text()
+def _strand(left: _Bytes, epoch: int, key: str) -> Strand:
+    identity = left.text() or key
     first, newest = left.sure_moment(), left.sure_moment()
     touches = _each(left, left.number)
-    company, late, _, _ = (left.number() for _ in range(4))
+    company, late, _, pushed_out = (left.number() for _ in range(4))
     left.piece()
     count = left.number()
     if count:
@@ -160,7 +174,8 @@ def _strand(left: _Bytes, epoch: int) -> Strand:
         recent.append(_event(events))
     if not events.over:
         raise Unreadable(f"more events than the {count} it counts")
-    return Strand(first, newest, touches, company, late, recent)
+    claimed = _each(left, left.text)
+    return Strand(identity, first, newest, touches, company, late, recent, claimed, pushed_out)
 
 
 def _event(left: _Bytes) -> StoredEvent:
@@ -173,6 +188,13 @@ def _event(left: _Bytes) -> StoredEvent:
 
 def _position(left: _Bytes) -> Position:
     return Position(left.name(), left.number(), left.number(), left.name())
+
+
+def is_linked(stored: StoredProfile) -> bool:
+    """Whether somebody else has to do with it."""
+    if stored.to or stored.claims or stored.blocked:
+        return True
+    return any(strand.identity != stored.key or strand.claimed for strand in stored.strands)
 
 
 def public_key(key: str) -> str:

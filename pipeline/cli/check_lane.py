@@ -144,7 +144,10 @@ class LaneReading:
     async def _read(self, tables: TableReader) -> LaneResult:
         rules, cut, lane, starts = self._rules, self._survey.cuts[self._lane], self._lane, self._starts
         position = _offset(tables.lane_record(lane).position)
-        check = LaneCheck(rules, lane, cut, self._survey.latest, starts, position, self._without, self._kept)
+        everywhere = {other: each.record["next"] for other, each in self._survey.cuts.items()}
+        check = LaneCheck(
+            rules, lane, cut, self._survey.latest, starts, position, self._without, self._kept, everywhere
+        )
         async with Logs(self._settings, f"check-{lane}") as logs:
             # Asked after the cut was chosen, so all that it counts lies before these ends.
             ends = {topic: end for (topic, _), end in (await logs.bounds([(t, lane) for t in starts], LATEST)).items()}
@@ -156,10 +159,6 @@ class LaneReading:
                     self._report(records[-1].offset + 1 - reached)
                     reached = records[-1].offset + 1
 
-            def routed(records: Sequence[Record]) -> None:
-                check.inputs.routed([record for record in records if record.offset < positions.get(events, 0)])
-                check.inputs.origins(records)
-
             positions, events = cut.record["next"], rules.topic("events")
             profiles, commands = rules.topic("profiles"), rules.topic("commands")
             await take(profiles, check.changelog.take)
@@ -167,8 +166,8 @@ class LaneReading:
             rules = check.rules
             for source in rules.inputs:
                 await take(source.topic, partial(check.inputs.raw, source), end=positions.get(source.topic, 0))
-            await take(commands, check.inputs.orders, end=positions.get(commands, 0))
-            await take(events, routed)
+            await take(commands, partial(check.inputs.obey, position=positions.get(commands, 0)))
+            await take(events, partial(check.inputs.messages, position=positions.get(events, 0)))
             await take(rules.topic("transitions"), check.feed.transitions)
             await take(rules.topic("signals"), check.feed.signals)
             await take(rules.topic("customers"), check.feed.states)

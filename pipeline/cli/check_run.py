@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.checker.findings import Findings
 from pipeline.checker.lane_check import LaneResult
+from pipeline.checker.linked import Linked
+from pipeline.checker.linked_lanes import check_links
 from pipeline.checker.routes import check_routes
 from pipeline.checker.rules import Rules
 from pipeline.cli.check_lane import LaneReading, Report, Survey, rules_of, survey
@@ -35,6 +37,7 @@ class Checked:
     application: str
     findings: Findings
     records: dict[int, Mapping[str, Any]]
+    linked: Linked
 
 
 def check(
@@ -68,7 +71,8 @@ def check(
     for result in sorted(results, key=lambda each: each.lane):
         findings.merge(result.findings)
     check_routes(rules, results, findings)
-    return Checked(rules.application, findings, {result.lane: result.record for result in results})
+    links = check_links(rules, results, findings)
+    return Checked(rules.application, findings, {result.lane: result.record for result in results}, links)
 
 
 Work = tuple["Settings", Rules, Survey, int, int, Sequence[str]]

@@ -19,7 +19,7 @@ SHOWN = 8
 
 ALL = 1_000_000
 
-UNJUDGED = ("order of arrival", "not looked at yet", "lost its beginning")
+UNJUDGED = ("order of arrival", "not looked at yet", "lost its beginning", "under way")
 """What may not be left unjudged where everything is at rest."""
 
 
@@ -93,7 +93,7 @@ def judge(settings: Settings, ledger: Sequence[Sent], watermark: int | None, wit
         routed=total("routed"),
         duplicates=total("duplicate"),
         late=total("late"),
-        lost=findings.of("lost"),
+        lost=findings.of("lost", "owner"),
         wrong=[*findings.of("wrong", "silence"), *_unjudged(findings)],
         doubled=findings.of("doubled"),
         gaps=findings.of("gap"),

@@ -32,7 +32,7 @@ class BuggyFold:
         self._types = types
         self._keys = frozenset(f"c:{customer}" for customer in customers)
         self.journeys = fold.journeys
-        self.align = fold.align
+        self.align, self.unite, self.cut, self.leave = fold.align, fold.unite, fold.cut, fold.leave
 
     def event(self, profile: Profile, identity: str, event: Event, watermark: int | None, feed: Feed) -> Outcome:
         outcome = self._fold.event(profile, identity, event, watermark, feed)

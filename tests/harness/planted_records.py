@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from pipeline.adapters.kafka.writer import TransactionalWriter
 from pipeline.application.ports import Entry, Outgoing
 from pipeline.domain.moments import format_moment, parse_moment
@@ -76,6 +78,28 @@ def without_profile(entries: Entries, customer: str, _: bytes) -> Entries:
     return drop(entries, f"c:{customer}", b"")
 
 
+def without_message(kind: str) -> Callable[[Entries, str, bytes], Entries]:
+    """Loses what of this kind is sent to the customer or to their anonymous identity."""
+
+    def change(entries: Entries, customer: str, _: bytes) -> Entries:
+        return [entry for entry in entries if not tells(entry, customer, kind)]
+
+    return change
+
+
+def message_twice(kind: str) -> Callable[[Entries, str, bytes], Entries]:
+    def change(entries: Entries, customer: str, _: bytes) -> Entries:
+        return [entry for entry in entries for _ in range(2 if tells(entry, customer, kind) else 1)]
+
+    return change
+
+
+def untold_move(entries: Entries, customer: str, _: bytes) -> Entries:
+    """That the anonymous identity has become part of somebody is not said."""
+    anonymous = f"anonymous:{customer}"
+    return [entry for entry in entries if not names(entry, anonymous) or json.loads(entry[1] or b"")["kind"] != "moved"]
+
+
 FAULTS: Mapping[str, tuple[str, Callable[[Entries, str, bytes], Entries]]] = {
     "transition lost": ("journey.transitions", drop),
     "transition doubled": ("journey.transitions", twice),
@@ -89,6 +113,11 @@ FAULTS: Mapping[str, tuple[str, Callable[[Entries, str, bytes], Entries]]] = {
     "route lost": ("journey.events", drop),
     "route doubled": ("journey.events", twice),
     "dead letter lost": ("journey.dlq", drop),
+    "claim lost": ("journey.events", without_message("claim")),
+    "strand lost": ("journey.events", without_message("adopt")),
+    "sent on, lost": ("journey.events", without_message("event")),
+    "sent on twice": ("journey.events", message_twice("event")),
+    "move untold": ("journey.transitions", untold_move),
 }
 """Fault -> the topic that it spoils, and what becomes of the entries for it."""
 
@@ -131,6 +160,13 @@ def spoil(out: Outgoing, outgoing: Sequence[Outgoing], customers: Mapping[str, s
 
 def names(entry: Entry, key: str) -> bool:
     return entry[0] == key.encode()
+
+
+def tells(entry: Entry, customer: str, kind: str) -> bool:
+    """Whether it is such a message to the customer or to their anonymous identity."""
+    if not names(entry, customer) and not names(entry, f"anonymous:{customer}"):
+        return False
+    return bool(msgspec.msgpack.decode(entry[1] or b"")[0] == kind)
 
 
 def changed(entry: Entry, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Entry:

@@ -15,6 +15,7 @@ from tests.harness.application import HOUR, MINUTE, Application, ago, some_traff
 from tests.harness.planted_records import FAULTS
 from tests.harness.reading import Table, delete_before, log_ends, read_tables, redis_client
 from tests.harness.sending import Sent
+from tests.harness.worker_process import WorkerProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -32,6 +33,11 @@ CAUGHT = {
     "customer record lost": ("customer",),
     "signal lost": ("lost",),
     "told too soon": ("silence",),
+    "claim lost": ("lost",),
+    "strand lost": ("lost",),
+    "sent on, lost": ("lost",),
+    "sent on twice": ("doubled",),
+    "move untold": ("gap",),
 }
 """Fault -> kinds of findings that must be among those which name its customer."""
 CAUGHT_AT = {
@@ -43,8 +49,35 @@ CAUGHT_AT = {
 """Fault -> kind and words of the one finding that tells of it by its place in a topic."""
 
 
+LINKED = ("claim lost", "strand lost", "sent on, lost", "sent on twice", "move untold")
+"""Faults that are done to somebody who is first seen without a name."""
+
+
 def named(fault: str) -> str:
-    return fault.replace(" ", "-")
+    return fault.replace(" ", "-").replace(",", "")
+
+
+def visit(app: Application, name: str, hour: int) -> None:
+    """A visit of which only the anonymous identity is known, so many hours ago."""
+    anonymous = {"customer_id": None, "identities": {"anonymous": name}}
+    app.sender.event("web", f"anonymous:{name}", "page_viewed", ago(hour * HOUR), **anonymous)
+
+
+def sign_in(app: Application, name: str, hour: int) -> None:
+    """From now on whoever looks knows that the visits were this customer's."""
+    app.sender.event("web", name, "cart_updated", ago(hour * HOUR), identities={"anonymous": name})
+
+
+def linked_traffic(app: Application, tag: str, customers: int) -> None:
+    """Customers who are first seen without a name; two of three come back so, and all share one kiosk by threes."""
+    for number in range(customers):
+        name = f"{tag}{number}"
+        visit(app, name, 7)
+        sign_in(app, name, 6)
+        kiosk = {"identities": {"anonymous": f"{tag}-kiosk-{number // 3}"}}
+        app.sender.event("store", name, "page_viewed", ago(5 * HOUR), **kiosk)
+        if number % 3:
+            visit(app, name, 4)
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +122,7 @@ def test_what_is_at_work_gives_no_finding(app: Application) -> None:
     """Checked again and again while a worker goes on, until it has done everything."""
     worker = app.worker().until_ready(WAIT_S)
     some_traffic(app, f"{RIGHT}-busy", customers=BUSY)
+    linked_traffic(app, f"{RIGHT}-linked", customers=BUSY // 5)
     done = checks = 0
     while done < len(app.sender.ledger):
         done = app.accounted()
@@ -98,7 +132,9 @@ def test_what_is_at_work_gives_no_finding(app: Application) -> None:
     assert checks > 0
     app.until_time_has_passed(worker, WAIT_S)
     assert worker.stop() == 0
-    assert findings_of(app).total == 0
+    findings = findings_of(app)
+    assert (findings.total, dict(findings.unjudged)) == (0, {})
+    assert findings.checked["histories of linked customers"] >= BUSY // 5
 
 
 def test_a_transaction_that_is_open_is_waited_for_and_one_that_was_aborted_is_nothing(app: Application) -> None:
@@ -196,17 +232,30 @@ def spoiled(app: Application) -> Findings:
             sender.event("web", customer, "page_viewed", ago(6 * HOUR), partition=sender.elsewhere(customer))
         elif fault == "told too soon":
             sender.event("web", customer, "cart_updated", ago(20 * MINUTE))
+        elif fault in LINKED:
+            visit(app, customer, 6)
         elif fault == "dead letter lost":
             sender.put(Sent("raw.web", "web", sender.home(customer), customer.encode(), b"{}", dead="no_id"))
         else:
             sender.event("web", customer, "page_viewed", ago(6 * HOUR))
             sender.event("web", customer, "cart_updated", ago(5 * HOUR))
-    sender.flush()
-    read = sum(not sent.is_command for sent in sender.ledger)
-    app.until_at_work(read - 3, WAIT_S)  # one event gets nowhere, and one twice
-    app.until_time_has_passed(worker, WAIT_S)
+    until_at_rest(app, worker)
+    for fault in LINKED:
+        sign_in(app, named(fault), 5)
+    until_at_rest(app, worker)
+    for fault in LINKED:
+        visit(app, named(fault), 4)
+    until_at_rest(app, worker)
     assert worker.stop() == 0
     return findings_of(app)
+
+
+def until_at_rest(app: Application, worker: WorkerProcess) -> None:
+    """Until what can come to its end has, though some events get nowhere, and others come twice."""
+    app.sender.flush()
+    read = sum(not sent.is_command for sent in app.sender.ledger)
+    app.until_at_work(read - 3, WAIT_S)
+    app.until_time_has_passed(worker, WAIT_S)
 
 
 @pytest.mark.parametrize("fault", CAUGHT)

@@ -7,6 +7,7 @@ from itertools import islice
 import msgspec
 import pytest
 
+from pipeline.adapters.identity_kinds import identities_for_counting
 from pipeline.adapters.journey_files import load_models
 from pipeline.application.intake import Batch, Intake, Limits, Source
 from pipeline.application.ports import Headers
@@ -47,7 +48,8 @@ def lived(*, named: bool = True) -> tuple[Names, dict[str, bytes]]:
     touches, specs = load_models(settings)
     table = TouchTable(touches)
     fold = Fold([compile_journey(spec, table.company) for spec in specs], table.company, settings.lateness, 64)
-    stitch = Stitch(fold, Intake(0, table, Limits(future_ms=None), lambda _: 0, True), "1")
+    intake = Intake(0, table, Limits(future_ms=None), lambda _: 0, True, identities_for_counting(settings))
+    stitch = Stitch(fold, intake, "1")
     stitch.names = Names(stitch.vocabulary() if named else ())
     stored: dict[str, bytes] = {}
     for number, sent in enumerate(islice(traffic(1, BEGINNING, 40), 1_500)):
@@ -168,7 +170,11 @@ def test_several_strands_and_links() -> None:
         assert (again.links.blocked, again.links.refused) == (("c:carl",), {"too_many_claims": 300})
         assert [each.unverified for each in again.positions] == [True, *[False] * (len(again.positions) - 1)]
         assert [each.ahead for each in again.positions] == [each.ahead for each in decode(data, names).positions]
-        assert len(plain_profile.decode(written, names.names).strands) == 2
+        read = plain_profile.decode(written, names.names)
+        assert (read.to, read.claims, read.blocked) == ("c:ben", again.links.claims, ["c:carl"])
+        assert [(each.identity, tuple(each.claimed), each.pushed_out) for each in read.strands] == [
+            (each.identity, each.claimed, each.truncated) for each in again.strands
+        ]
 
 
 def test_a_strand_on_its_way() -> None:

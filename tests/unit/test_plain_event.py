@@ -106,6 +106,17 @@ def test_what_has_an_odd_field(name: str) -> None:
         agreed(json.dumps({**GOOD, "customer_id": None, "identities": {"anonymous": "a"}, name: odd}).encode())
 
 
+@pytest.mark.parametrize("who", [{}, {"customer_id": None, "identities": {"anonymous": "a"}}])
+def test_a_merge_names_two_customers(who: Mapping[str, Any]) -> None:
+    merge = {**GOOD, "type": "customer_merged", **who}
+    agreed(json.dumps(merge).encode())
+    for odd in ODD:
+        agreed(json.dumps({**merge, "properties": odd}).encode())
+        agreed(json.dumps({**merge, "properties": {"into": odd}}).encode())
+    assert (None in agreed(json.dumps({**merge, "properties": {"into": "b"}}).encode())) == bool(who)
+    assert agreed(json.dumps({**merge, "properties": {"into": "c"}}).encode()) == [None] * 3
+
+
 @given(st.dictionaries(st.sampled_from(FIELDS), st.sampled_from(ODD)), st.integers(0, 8))
 def test_what_is_odd_in_many_ways(odd: Mapping[str, Any], depth: int) -> None:
     nested: Any = "[{"
