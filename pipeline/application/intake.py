@@ -306,6 +306,8 @@ class Intake:
     def _of_identities(self, command: "Command") -> Post:
         """What an order about two identities says to which of them; raises Invalid."""
         kinds = self._identities.kinds
+        if not command.identity or not command.customer:
+            raise Invalid("bad_command", f"{command.command} needs an identity and a customer")
         try:
             post = order_of(command.command, key_of(command.identity, kinds), key_of(command.customer, kinds))
         except ValueError as error:

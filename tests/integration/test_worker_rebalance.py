@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,10 @@ def marks_of(directory: Path) -> dict[int, int]:
     return {lane: len(taken) for lane, taken in journals(directory).items()}
 
 
+REBALANCES = 4
+"""Two begin, one leaves, one joins."""
+
+
 async def test_lanes_follow_workers_that_come_and_leave(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     async with two_workers(bootstrap, prefix, tmp_path) as (workers, _):
         marks = marks_of(tmp_path)
@@ -83,10 +88,11 @@ async def test_lanes_follow_workers_that_come_and_leave(bootstrap: str, prefix: 
         await until(lambda: workers.shared("a"), "a has all lanes")
         workers.start("c")
         await until(lambda: workers.shared("a", "c"), "c has joined")
-    # Every input of a lane was read by the worker that had the lane: they are co-partitioned.
+    # Who had a lane read all of its inputs: were they dealt out to two workers, these would take turns.
     for lane, taken in journals(tmp_path).items():
-        by_worker = {each.worker: {other.topic for other in taken if other.worker == each.worker} for each in taken}
-        assert all(len(topics) == 7 for topics in by_worker.values()), f"lane {lane}: {by_worker}"
+        holders = [worker for worker, _ in groupby(each.worker for each in taken)]
+        assert len(holders) <= 1 + REBALANCES, f"lane {lane}: {holders}"
+        assert len({each.topic for each in taken}) == 7
 
 
 async def test_the_lanes_of_a_killed_worker_flow_again(bootstrap: str, prefix: str, tmp_path: Path) -> None:

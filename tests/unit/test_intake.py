@@ -414,7 +414,13 @@ def test_an_order_about_identities_is_a_message_for_one_of_them(order: tuple[str
     assert (batch.commands.read, batch.commands.obeyed, batch.commands.dead) == (1, 1, 0)
 
 
-NO_ORDERS = [("link", "anna", "anna"), ("link", "anonymous:a", "anonymous:b"), ("block", "away", "anna")]
+NO_ORDERS = [
+    ("link", "anna", "anna"),
+    ("link", "anonymous:a", "anonymous:b"),
+    ("block", "away", "anna"),
+    ("link", "", "anna"),
+    ("block", "anna", ""),
+]
 
 
 @pytest.mark.parametrize("order", NO_ORDERS)
