@@ -18,7 +18,7 @@ from pipeline.application.lane_models import KEY as MODELS
 from pipeline.application.lane_models import LaneModels, decode_models, encode_models
 from pipeline.application.lane_record import LaneRecord, copy_lane, encode_lane
 from pipeline.application.ports import Entry, Outgoing, Record, Table, TableWrite, Writer
-from pipeline.application.routing import posted
+from pipeline.application.posting import bury_astray, by_home
 from pipeline.application.rulebook import Rulebook, Rules
 from pipeline.application.settings import LanePorts, LaneSettings
 from pipeline.application.stitch import (
@@ -33,11 +33,8 @@ from pipeline.application.stitch import (
 )
 from pipeline.application.switching import obey
 from pipeline.application.taking import place
-from pipeline.domain.event import Invalid
-from pipeline.domain.identity import Key
 from pipeline.domain.moments import format_moment
 from pipeline.domain.packing import Names
-from pipeline.domain.stitching import MOST_HOPS
 
 log = structlog.get_logger(__name__)
 
@@ -129,7 +126,7 @@ class Hold:
                     self._stitch.intake.take(source, records[first : first + SLICE], batch)
             timers = watermark is not None and self.earliest is not None and watermark >= self.earliest
             effects = await self._settle_bugs(batch, watermark, timers)
-            self._bury_astray(batch, effects)
+            bury_astray(batch, effects, self._stitch.intake)
             written = write_out(effects)
             arrived = len(batch.arrivals)
             batch.arrivals.clear()
@@ -260,6 +257,7 @@ class Hold:
         models: LaneModels | None = None,
     ) -> None:
         topics, partition, clock = self._settings.topics, self._partition, self._ports.clock
+        sent = by_home(batch, effects, self._stitch.intake)
         record.owner = self._settings.owner
         record.code = self._settings.code
         lane = encode_lane(record)
@@ -272,7 +270,7 @@ class Hold:
             Outgoing(topics.signals, partition, written.signals),
             Outgoing(topics.customers, partition, written.customers),
             Outgoing(topics.dead_letters, partition, batch.dead),
-            *(Outgoing(topics.events, home, entries) for home, entries in self._sent(batch, effects).items()),
+            *(Outgoing(topics.events, home, entries) for home, entries in sent.items()),
             Outgoing(topics.profiles, partition, changelog),
         ]
         began = clock.monotonic()
@@ -297,22 +295,6 @@ class Hold:
         scores = [at for at in effects.feed.due.values() if at is not None]
         if scores:
             self.earliest = min(scores) if self.earliest is None else min(self.earliest, *scores)
-
-    def _sent(self, batch: Batch, effects: Effects) -> dict[int, list[Entry]]:
-        """What goes to identities, by home lane; to each in the order in which it was sent."""
-        sent = {home: list(entries) for home, entries in batch.routed.items()}
-        for post in batch.posts:
-            sent.setdefault(self._stitch.intake.find_home(Key(post.to)), []).append(posted(post))
-        for to, entry in effects.sent:
-            sent.setdefault(self._stitch.intake.find_home(Key(to)), []).append(entry)
-        return sent
-
-    def _bury_astray(self, batch: Batch, effects: Effects) -> None:
-        """Dead letters of the events that were sent on too often: they were following somebody who keeps moving."""
-        for arrival in effects.astray:
-            error = Invalid("too_many_hops", f"{MOST_HOPS} hops, and its owner is elsewhere by now")
-            self._stitch.intake.bury(arrival.source, arrival.record, "too_many_hops", error, batch)
-            batch.counts[arrival.channel].dead += 1
 
     def _keep(self, effects: Effects) -> None:
         """The newest profiles stay in memory, up to this lane's share."""

@@ -34,6 +34,8 @@ def sent_on(key: Key, seen: Seen, headers: Headers) -> Entry:
 def with_origin(topic: str, partition: int, record: Record) -> Headers:
     """The headers of a raw record, and where it stands."""
     origin = (ORIGIN, f"{topic}-{partition}@{record.offset}".encode())
+    if not record.headers:
+        return [origin]
     return [*(header for header in record.headers if header[0] != ORIGIN), origin]
 
 

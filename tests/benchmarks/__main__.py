@@ -24,6 +24,7 @@ from tests.benchmarks import (
     profile,
     report,
     results,
+    stitching,
     tables,
 )
 from tests.benchmarks.results import (
@@ -37,6 +38,7 @@ from tests.benchmarks.results import (
     Models,
     Profile,
     Rebuild,
+    Stitching,
 )
 from tests.benchmarks.systems.known import SYSTEMS, available
 from tests.benchmarks.systems.system import ROOT, System
@@ -155,6 +157,20 @@ def models_command(
     console.print(tables.models_table(found).rich())
 
 
+@app.command("stitching")
+def stitching_command(
+    pairs: Pairs = 3,
+    events: Annotated[int, typer.Option(min=1_000, help="Events; a tenth as many customers.")] = 200_000,
+    results_file: Results = RESULTS,
+) -> None:
+    """What it costs to know customers by several identities, and to send an event on to another lane."""
+    with _bench(results_file) as bench:
+        for figure in stitching.measure(events, pairs, bench.say):
+            bench.keep(figure)
+        found = bench.found(Stitching)
+    console.print(tables.stitching_table(found).rich())
+
+
 @app.command("all")
 def all_command(results_file: Results = RESULTS) -> None:
     """Every figure with the usual sizes: 20 minutes on a quiet machine with two cores."""
@@ -163,6 +179,7 @@ def all_command(results_file: Results = RESULTS) -> None:
     rebuild_command(results_file=results_file)
     growth_command(results_file=results_file)
     models_command(results_file=results_file)
+    stitching_command(results_file=results_file)
     profile_command(results_file=results_file)
 
 

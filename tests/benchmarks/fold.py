@@ -6,18 +6,21 @@ python -m tests.benchmarks.fold --customers 200     few enough that all of them 
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.application.intake import Batch, Intake, Limits, Source
-from pipeline.application.ports import Headers
+from pipeline.application.ports import Entry, Headers
+from pipeline.application.posting import bury_astray, by_home
 from pipeline.application.rulebook import Rules
 from pipeline.application.stitch import Effects, Stitch, write_out
 from pipeline.config import load
+from pipeline.domain.encoding import decode
 from pipeline.domain.identity import ANONYMOUS_ONLY, Identities
 from pipeline.domain.packing import Names
+from pipeline.domain.profile import Profile
 from pipeline.worker.wiring import compile_rules
 from tests.benchmarks import common_work
 
@@ -45,11 +48,29 @@ class Fetch:
     watermark: int | None
 
 
-class InProcess:
-    """One lane's work on fetches, less Kafka and Redis. `stored`: everybody's profile; `due`: the index of timers."""
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of a fetch. `sent`: records for identities by their home lane."""
 
-    def __init__(self, rules: Rules, identities: Identities = ANONYMOUS_ONLY) -> None:
-        intake = Intake(0, rules.table, Limits(future_ms=None), lambda _: 0, True, identities)
+    batch: Batch
+    effects: Effects
+    sent: Mapping[int, Sequence[Entry]]
+
+
+class InProcess:
+    """One lane's work on fetches, less Kafka and Redis. `stored`: everybody's profile; `due`: the index of timers.
+
+    `home` maps the bytes of a public key to its home lane.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        identities: Identities = ANONYMOUS_ONLY,
+        partition: int = 0,
+        home: Callable[[bytes], int] = lambda _: 0,
+    ) -> None:
+        intake = Intake(partition, rules.table, Limits(future_ms=None), home, True, identities)
         self._stitch = Stitch(rules.fold, intake, "benchmark")
         self._stitch.names = Names(self._stitch.vocabulary())
         self.stored: dict[str, bytes | None] = {}
@@ -57,7 +78,8 @@ class InProcess:
         self.spent: dict[str, float] = {}
         """CPU seconds by stage."""
 
-    def play(self, fetch: Fetch) -> None:
+    def play(self, fetch: Fetch) -> Done:
+        """Folds it, and lets time pass up to the watermark."""
         stitch, watermark = self._stitch, fetch.watermark
         batch, effects = Batch(), Effects("2026-01-01T00:00:00.000Z")
         with self._stage("intake"):
@@ -82,6 +104,16 @@ class InProcess:
                 self.due.pop(key, None)
             else:
                 self.due[key] = at
+        with self._stage("messages"):
+            bury_astray(batch, effects, stitch.intake)
+            sent = by_home(batch, effects, stitch.intake)
+        return Done(batch, effects, sent)
+
+    def profile(self, key: str) -> Profile:
+        """Somebody's profile as it was last written; KeyError if there is none."""
+        data = self.stored[key]
+        assert data is not None
+        return decode(data, self._stitch.names)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

@@ -166,7 +166,26 @@ class Models(msgspec.Struct, frozen=True, tag="models"):
     load_average: float
 
 
-Figure = Cost | Latency | Growth | Rebuild | Profile | Models
+class Way(msgspec.Struct, frozen=True):
+    """Events that name their customer in one way: CPU in µs an event, records on `journey.events` an event."""
+
+    name: str
+    us: float
+    sent: float
+    stages: list[Stage]
+
+
+class Stitching(msgspec.Struct, frozen=True, tag="stitching"):
+    """Two lanes' own work, without Kafka and Redis, on the same events, named in different ways."""
+
+    round: int
+    events: int
+    customers: int
+    ways: list[Way]
+    load_average: float
+
+
+Figure = Cost | Latency | Growth | Rebuild | Profile | Models | Stitching
 
 
 class Line(msgspec.Struct, frozen=True):

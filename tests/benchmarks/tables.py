@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from tests.benchmarks.results import Cost, Growth, Latency, Models, Profile, Rebuild, Stage
+from tests.benchmarks.results import Cost, Growth, Latency, Models, Profile, Rebuild, Stage, Stitching
 from tests.benchmarks.sheet import Sheet
 
 BESIDE = "kafka-streams"
@@ -86,6 +86,33 @@ def models_table(found: Sequence[Models]) -> Sheet:
         f"takes up in Redis with {first.journeys} journeys",
         ("round", "one", "all", "ratio", "one, by stage", "all, by stage", "median bytes", "mean bytes", "load"),
         rows,
+    )
+
+
+def stitching_table(found: Sequence[Stitching]) -> Sheet:
+    """One row a round and way."""
+    first = found[0]
+    rows = [
+        (
+            str(each.round + 1),
+            way.name,
+            f"{way.us:.1f}",
+            f"{way.us / each.ways[0].us:.2f}",
+            _stages(way.stages),
+            f"{way.sent:.2f}",
+            f"{each.load_average:.1f}",
+        )
+        for each in found
+        for way in each.ways
+    ]
+    names = " + ".join(stage.name for stage in first.ways[0].stages)
+    return Sheet(
+        f"Two lanes' own CPU µs an event by how it names its customer: {first.events:,} events of "
+        f"{first.customers:,} customers",
+        f"Stages, in both lanes together: {names}; Kafka and Redis are not in it. Sent are records on journey.events",
+        ("round", "events name", "CPU", "ratio", "by stage", "sent an event", "load"),
+        rows,
+        texts=2,
     )
 
 
