@@ -1,5 +1,6 @@
 """What can be seen of the lanes from outside: their records in Redis, what they last said, and where the logs end."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -97,7 +98,7 @@ def lane_models(settings: Settings) -> Mapping[int, LaneModels]:
 
 async def look(settings: Settings, now: int) -> LanesSeen:
     """Asks Redis and Kafka once; `now` is the wall clock in ms. UserError if one of them does not answer."""
-    records = lane_records(settings)
+    records = await asyncio.to_thread(lane_records, settings)
     inputs = [*settings.input_topics, settings.topic("journey.events"), settings.topic("journey.commands")]
     async with FeedReader(settings.brokers, inputs) as reader:
         ends = await reader.ends()

@@ -38,6 +38,7 @@ COMMANDS = {
     "status": Command("pipeline.cli.status", "Show every lane, and why it does not move if it does not."),
     "tail": Command("pipeline.cli.tail", "Show published stage changes, signals or dead letters."),
     "test": Command("pipeline.cli.test", "Play the cases of journeys and compare."),
+    "top": Command("pipeline.cli.top", "Watch the lanes live in the terminal."),
     "topics": Command("pipeline.cli.topics", "Make the topics on Kafka, compare and list them."),
     "touches": Command("pipeline.cli.touches", "Count what events are classified as, and what no row fits."),
     "worker": Command("pipeline.cli.worker", "Fold events and publish stage changes, until a signal."),

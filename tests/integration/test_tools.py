@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from pipeline.adapters.kafka import topics
 from pipeline.adapters.kafka.feed_reader import FeedReader
 from pipeline.adapters.kafka.sender import RawSender, home_partition
+from pipeline.adapters.lanes_watched import Watch
 from pipeline.application.intake import decode_command
 from pipeline.application.lane import world_of
 from pipeline.application.lane_record import Breaker, Pause, encode_lane, first_lane_record
@@ -329,8 +330,36 @@ async def test_punctuation_stands_behind_all_it_speaks_of(settings: Settings) ->
 async def test_kafka_that_is_away_is_said_in_one_sentence(settings: Settings, call: Call, tmp_path: Path) -> None:
     away = tmp_path / "away.yaml"
     away.write_text("brokers: 127.0.0.1:1\nredis_url: redis://127.0.0.1:1/0\n")
-    for command in (["tail"], ["status"], ["show", "c1"], ["lane", "skip", "--lane", "0", "--reason", "x"]):
+    for command in (
+        ["tail"],
+        ["status"],
+        ["top", "--once", "--interval", "1s"],
+        ["show", "c1"],
+        ["lane", "skip", "--lane", "0", "--reason", "x"],
+    ):
         result = await asyncio.to_thread(CliRunner().invoke, app, [*command, "--config", str(away)])
         assert isinstance(result.exception, UserError), result.exception
         assert result.exception.exit_code == 1
         assert "127.0.0.1:1" in result.exception.message or "Redis" in result.exception.message
+
+
+async def test_kafka_that_is_away_is_seen_again_when_it_is_back(
+    settings: Settings, call: Call, producer: AIOKafkaProducer, tmp_path: Path
+) -> None:
+    away = tmp_path / "away.yaml"
+    away.write_text((tmp_path / "settings.yaml").read_text().replace(settings.brokers, "127.0.0.1:1"))
+    watch = Watch(load(away, {}))
+    first = await watch.look()
+    assert first.seen is None
+    assert "127.0.0.1:1" in first.trouble
+    for lane in range(P):
+        put(settings, lane, {"@lane": encode_lane(first_lane_record(settings.application, P))})
+        await report(producer, settings, lane, "running", "")
+    await publish(producer, settings, "c1", range(1, 4))
+    watch.settings = settings
+    seen = await watch.look()
+    assert (seen.trouble, [each.seq for each in seen.newest]) == ("", [1, 2, 3])
+    watch.settings = load(away, {})
+    lost = await watch.look()
+    assert lost.trouble
+    assert (lost.seen, lost.at, lost.newest) == (seen.seen, seen.at, seen.newest)

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import KafkaError
 
 from pipeline.adapters.kafka.sender import home_partition
@@ -61,18 +62,27 @@ class FeedReader:
         except KafkaError as error:
             await consumer.stop()
             raise UserError(f"Kafka does not answer at {self._brokers} ({error}); is it running?", 1) from None
+        except BaseException:  # given up while it waited
+            await consumer.stop()
+            raise
         self._consumer = consumer
+        try:
+            await self._stand_at_the_end(metadata)
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def _stand_at_the_end(self, metadata: ClusterMetadata) -> None:
         for topic in self._topics:
             count = len(metadata.partitions_for_topic(topic) or ())
             if not count:
-                await self.close()
                 raise UserError(f"no topic {topic} at {self._brokers}; `journey topics apply` makes what is missing", 1)
             only = range(count) if self._key is None else (home_partition(self._key, count),)
             self._places += [TopicPartition(topic, partition) for partition in only]
-        consumer.assign(self._places)
+        self._reader.assign(self._places)
         for place, end in (await self.ends()).items():
-            consumer.seek(TopicPartition(*place), end)
-        return self
+            self._reader.seek(TopicPartition(*place), end)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -86,7 +96,10 @@ class FeedReader:
 
     async def ends(self) -> dict[tuple[str, int], int]:
         """Where each partition's committed records end now."""
-        ends: dict[TopicPartition, int] = await self._reader.end_offsets(self._places)
+        try:
+            ends: dict[TopicPartition, int] = await self._reader.end_offsets(self._places)
+        except KafkaError as error:
+            raise UserError(f"Kafka at {self._brokers} cannot be read: {error!r}", 1) from None
         return {(place.topic, place.partition): end for place, end in ends.items()}
 
     async def rewind(self, back: int | None = None) -> None:
