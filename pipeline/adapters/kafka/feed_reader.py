@@ -1,6 +1,7 @@
 """Reading published topics as a subscriber does: committed records only, without a group."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -96,25 +97,22 @@ class FeedReader:
 
     async def ends(self) -> dict[tuple[str, int], int]:
         """Where each partition's committed records end now."""
-        try:
+        with self._reading():
             ends: dict[TopicPartition, int] = await self._reader.end_offsets(self._places)
-        except KafkaError as error:
-            raise UserError(f"Kafka at {self._brokers} cannot be read: {error!r}", 1) from None
         return {(place.topic, place.partition): end for place, end in ends.items()}
 
     async def rewind(self, back: int | None = None) -> None:
         """Goes to the beginning, or `back` offsets before the end, of every partition."""
-        starts: dict[TopicPartition, int] = await self._reader.beginning_offsets(self._places)
+        with self._reading():
+            starts: dict[TopicPartition, int] = await self._reader.beginning_offsets(self._places)
         ends = await self.ends()
         for place, start in starts.items():
             self._reader.seek(place, start if back is None else max(start, ends[place] - back))
 
     async def read(self, timeout_s: float) -> list[FeedRecord]:
         """What has come, oldest first, waiting up to `timeout_s` for it; empty if nothing came."""
-        try:
+        with self._reading():
             fetched = await self._reader.getmany(timeout_ms=int(timeout_s * 1000), max_records=5000)
-        except KafkaError as error:
-            raise UserError(f"Kafka at {self._brokers} cannot be read: {error!r}", 1) from None
         found = [
             FeedRecord(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, r.headers)
             for records in fetched.values()
@@ -160,6 +158,13 @@ class FeedReader:
         while not await self.reached(ends):
             found += [record for record in await self.read(0.2) if key is None or record.key == key]
         return sorted(found, key=lambda record: record.timestamp)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except KafkaError as error:
+            raise UserError(f"Kafka at {self._brokers} cannot be read: {error!r}", 1) from None
 
     @property
     def _reader(self) -> AIOKafkaConsumer:
