@@ -7,6 +7,7 @@ from pipeline.application.records cimport customer_record, signal_record, transi
 from pipeline.domain.identity cimport public_key
 from pipeline.domain.packing cimport Names
 from pipeline.domain.profile cimport Profile, new_profile
+from pipeline.domain.strands cimport claims_all
 
 
 cdef class Stitch:

@@ -21,7 +21,8 @@ from pipeline.domain.identity import Key, public_key
 from pipeline.domain.messages import Seen
 from pipeline.domain.packing import NO_NAMES
 from pipeline.domain.profile import Profile, new_profile
-from pipeline.domain.stitching import Refused, Stitching, claims_all
+from pipeline.domain.stitching import Refused, Stitching
+from pipeline.domain.strands import claims_all
 
 SLICE = 2_000
 """Events folded before the event loop gets a turn: about 20 ms of work."""

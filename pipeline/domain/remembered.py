@@ -11,7 +11,7 @@ from pipeline.domain.profile import Event, Strand, before, event_of, strand_of
 
 def remembers(strand: Strand, identifier: str) -> bool:
     """Whether an event of that id is among them."""
-    if strand.recent is None and identifier.encode() not in strand.packed:
+    if strand.count == 0 or (strand.recent is None and identifier.encode() not in strand.packed):
         return False
     for event in recent_of(strand):  # noqa: SIM110  # a generator cannot be part of a C function
         if event.id == identifier:

@@ -252,12 +252,6 @@ class Stitching:
             step.out.append(Post(message.owner, Release(profile.key, profile.to)))
 
 
-def claims_all(profile: Profile, customer: str, named: Iterable[str]) -> bool:
-    """Whether `customer`, as far as it is in this profile, claims all of these already, so that nobody need hear."""
-    strand = find_strand(profile, customer)
-    return strand is not None and all(identity in strand.claimed for identity in named)
-
-
 def find_strand(profile: Profile, identity: str) -> Strand | None:
     """What `identity` did, as far as it is in this profile."""
     return next((strand for strand in profile.strands if strand.identity == identity), None)

@@ -18,6 +18,9 @@ cpdef list remembered_of(Profile profile)
 cpdef Strand find(Profile profile, str identity)
 
 @cython.locals(strand=Strand)
+cpdef bint claims_all(Profile profile, str customer, tuple named)
+
+@cython.locals(strand=Strand)
 cpdef Strand found_or_made(Profile profile, str identity)
 
 cpdef object add(Profile profile, Strand strand)
