@@ -26,6 +26,7 @@ from tests.benchmarks import (
     results,
     stitching,
     tables,
+    together,
 )
 from tests.benchmarks.results import (
     RESULTS,
@@ -39,6 +40,7 @@ from tests.benchmarks.results import (
     Profile,
     Rebuild,
     Stitching,
+    Together,
 )
 from tests.benchmarks.systems.known import SYSTEMS, available
 from tests.benchmarks.systems.system import ROOT, System
@@ -171,6 +173,20 @@ def stitching_command(
     console.print(tables.stitching_table(found).rich())
 
 
+@app.command("together")
+def together_command(
+    pairs: Pairs = 2,
+    events: Annotated[int, typer.Option(min=1_000, help="Events of the simulator's customers.")] = 100_000,
+    results_file: Results = RESULTS,
+) -> None:
+    """What five journeys at once cost a worker and its Redis beside one, on the real Kafka."""
+    with _bench(results_file) as bench:
+        for figure in together.measure(bench.stack, events, pairs, bench.directory, bench.say):
+            bench.keep(figure)
+        found = bench.found(Together)
+    console.print(tables.together_table(found).rich())
+
+
 @app.command("all")
 def all_command(results_file: Results = RESULTS) -> None:
     """Every figure with the usual sizes: 20 minutes on a quiet machine with two cores."""
@@ -180,6 +196,7 @@ def all_command(results_file: Results = RESULTS) -> None:
     growth_command(results_file=results_file)
     models_command(results_file=results_file)
     stitching_command(results_file=results_file)
+    together_command(results_file=results_file)
     profile_command(results_file=results_file)
 
 

@@ -33,6 +33,22 @@ class LaneTables:
         """Events that all lanes have read and committed."""
         return sum(tally.read for record in self._records() for tally in record.totals.values())
 
+    def settled(self) -> int:
+        """Events that have found their end, in whatever lane: all but those that are on their way to another."""
+        return sum(tally.read - tally.routed for record in self._records() for tally in record.totals.values())
+
+    def fired_until(self, moment: int) -> bool:
+        """Whether time has passed up to `moment` (ms) in all lanes, and nobody's timers are still to be looked at."""
+        for key in self._keys:
+            record = self._redis.hget(key, KEY)
+            watermark = decode_lane(record).watermark if record is not None else None
+            if watermark is None or watermark < moment or self._redis.zcount(f"{key}:due", "-inf", watermark):
+                return False
+        return True
+
+    def dead(self) -> int:
+        return sum(tally.dead for record in self._records() for tally in record.totals.values())
+
     def transitions(self) -> int:
         return sum(
             count for record in self._records() for kinds in record.transitions.values() for count in kinds.values()

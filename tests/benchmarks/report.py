@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from tests.benchmarks import charts, results, tables
-from tests.benchmarks.results import Cost, Figure, Growth, Latency, Line, Models, Profile, Rebuild, Stitching
+from tests.benchmarks.results import Cost, Figure, Growth, Latency, Line, Models, Profile, Rebuild, Stitching, Together
 from tests.benchmarks.sheet import Sheet
 from tests.benchmarks.stitching import PLAIN, ROUTED
 from tests.benchmarks.systems.system import ROOT
@@ -30,7 +30,7 @@ HEAD: Final = """\
 
     make bench                                   # all of it, 20 minutes
     make bench ARGS="cost --pairs 1 --events 200000"   # one figure, a minute
-    python -m tests.benchmarks --help            # cost, latency, rebuild, growth, models, stitching, profile, counts
+    python -m tests.benchmarks --help            # cost, latency, rebuild, models, together, …
     python -m tests.benchmarks publish           # this page out of what was measured last
 
 One worker with all its features on (dead letters, routing, timers, bounded cache, public customer records, metrics) and
@@ -148,6 +148,11 @@ class Published:
         found = [{way.name: way.us for way in each.ways} for each in self.figures(Stitching)]
         return median(us[name] / us[PLAIN] for us in found) if found else None
 
+    def whole_together(self) -> float | None:
+        """The same of worker and Redis, on the real Kafka."""
+        found = [each.ratio for each in self.figures(Together)]
+        return median(found) if found else None
+
     def bytes_together(self) -> float | None:
         found = [each.redis_bytes_median for each in self.figures(Models)]
         return median(found) if found else None
@@ -168,6 +173,7 @@ GOALS: Final = (
     Goal("worker's peak MB, 1,000,000 customers", 400, 400, lambda found: found.grown(lambda g: g.peak_mb, 1_000_000)),
     Goal("Redis bytes a customer, mean", 700, 700, lambda found: found.grown(lambda g: g.redis_bytes_mean)),
     Goal("CPU, five journeys at once to one", 1.3, 1.3, Published.together),
+    Goal("CPU with Redis and Kafka's client, five journeys at once to one", 1.3, 1.3, Published.whole_together),
     Goal("Redis bytes a customer with five journeys, median", 700, 700, Published.bytes_together),
     Goal("CPU, event routed once to one that is not", 1.8, 1.8, lambda found: found.stitched(ROUTED)),
     Goal("CPU, dearest number of customers to the least", 1.2, 1.2, Published.spread),
@@ -202,6 +208,9 @@ def render(lines: Iterable[Line]) -> str:
     if stitched := found.figures(Stitching):
         parts += ["## Several identities", found.circumstances(Stitching), STITCHING_TEXT]
         parts.append(tables.stitching_table(stitched).markdown())
+    if together := found.figures(Together):
+        parts += ["## Five journeys at once, worker and Redis", found.circumstances(Together)]
+        parts.append(tables.together_table(together).markdown())
     if profiles := found.figures(Profile):
         parts += ["## Where the time goes", found.circumstances(Profile), PROFILE_TEXT]
         parts.append(tables.profile_table(profiles[-1]).markdown())

@@ -185,7 +185,37 @@ class Stitching(msgspec.Struct, frozen=True, tag="stitching"):
     load_average: float
 
 
-Figure = Cost | Latency | Growth | Rebuild | Profile | Models | Stitching
+class System(msgspec.Struct, frozen=True):
+    """What the worker, Redis and the broker used: CPU in µs an event."""
+
+    worker_us: float
+    redis_us: float
+    broker_us: float
+    events_per_transaction: float
+
+
+class Together(msgspec.Struct, frozen=True, tag="together"):
+    """The worker and its Redis on the simulator's traffic with `journeys` journeys, start-up not counted.
+
+    `alone`: with one of them, the mean over all; `together`: with all at once.
+    """
+
+    round: int
+    events: int
+    journeys: int
+    lanes: int
+    alone: System
+    together: System
+    load_average: float
+
+    @property
+    def ratio(self) -> float:
+        """Of worker and Redis with all journeys to those with one."""
+        all_us = self.together.worker_us + self.together.redis_us
+        return all_us / (self.alone.worker_us + self.alone.redis_us)
+
+
+Figure = Cost | Latency | Growth | Rebuild | Profile | Models | Together | Stitching
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from tests.benchmarks.results import Cost, Growth, Latency, Models, Profile, Rebuild, Stage, Stitching
+from tests.benchmarks.results import Cost, Growth, Latency, Models, Profile, Rebuild, Stage, Stitching, Together
 from tests.benchmarks.sheet import Sheet
 
 BESIDE = "kafka-streams"
@@ -85,6 +85,33 @@ def models_table(found: Sequence[Models]) -> Sheet:
         f"One: the mean of each alone. Stages: {names}; Kafka and Redis are not in it. Bytes are what a customer "
         f"takes up in Redis with {first.journeys} journeys",
         ("round", "one", "all", "ratio", "one, by stage", "all, by stage", "median bytes", "mean bytes", "load"),
+        rows,
+    )
+
+
+def together_table(found: Sequence[Together]) -> Sheet:
+    """One row a round."""
+    first = found[0]
+    rows = [
+        (
+            str(each.round + 1),
+            _sum(each.alone.worker_us, each.alone.redis_us),
+            _sum(each.together.worker_us, each.together.redis_us),
+            f"{each.ratio:.2f}",
+            f"{each.alone.broker_us:.1f}",
+            f"{each.together.broker_us:.1f}",
+            _size(each.alone.events_per_transaction),
+            _size(each.together.events_per_transaction),
+            f"{each.load_average:.1f}",
+        )
+        for each in found
+    ]
+    broker, size = "broker", "events a transaction"
+    return Sheet(
+        f"CPU µs an event of the worker + its Redis with one journey and with {first.journeys}: "
+        f"{first.events:,} events, {first.lanes} lanes",
+        "One: the mean of each alone; the ratio is of worker and Redis together, start-up not counted",
+        ("round", "one", "all", "ratio", f"{broker}, one", "all", f"{size}, one", "all", "load"),
         rows,
     )
 
