@@ -232,7 +232,7 @@ async def test_lanes_whose_worker_is_gone_have_no_owner(settings: Settings, prod
 async def test_an_open_transaction_names_its_producer(
     settings: Settings, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(on_kafka, "OVERDUE_MS", -settings.transaction_timeout_ms)
+    monkeypatch.setattr(on_kafka, "OVERDUE_MS", -settings.transaction_timeout_ms - 1_000)  # so at once
     sender = AIOKafkaProducer(bootstrap_servers=settings.brokers, transactional_id=f"{prefix}forgetful")
     await sender.start()
     try:
@@ -325,7 +325,7 @@ async def test_a_transaction_that_nobody_will_end_hangs(prefix: str, monkeypatch
     """As with a broker of before 4.0, which takes a late record for a transaction that was never begun."""
     with Stack(props={"transaction.partition.verification.enable": "false"}) as stack:
         settings = settings_on(stack, prefix)
-        monkeypatch.setattr(on_kafka, "OVERDUE_MS", -settings.transaction_timeout_ms)
+        monkeypatch.setattr(on_kafka, "OVERDUE_MS", -settings.transaction_timeout_ms - 1_000)  # so at once
         await topics.apply(settings)
         await leave_hanging(settings, settings.topic("raw.store"))
         (finding,) = (await examined(settings))["transactions"]
