@@ -5,11 +5,9 @@ transaction as complete without its marker there (`KRaftMetadataCache.getPartiti
 No `read_committed` reader comes past such a partition any more. What was decided is still known to the coordinator
 until the next producer of that id starts, so it is asked before.
 
-Sources of the formats: DescribeTransactions and DescribeProducers (KIP-664) in apache/kafka, under
-`clients/src/main/resources/common/message`.
+Source of the format: DescribeTransactions (KIP-664) in apache/kafka, under `clients/src/main/resources/common/message`.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,11 +25,11 @@ from aiokafka.protocol.types import (
 
 from pipeline.adapters.kafka.connection import Cluster
 from pipeline.adapters.kafka.metadata import TopicPartition
+from pipeline.adapters.kafka.open_transactions import producers_of
 
 TRANSACTIONAL_ID_NOT_FOUND: Final = 105
 _COMMITTED: Final = frozenset(("PrepareCommit", "CompleteCommit"))
 _ABORTED: Final = frozenset(("PrepareAbort", "CompleteAbort"))
-_PARTITIONS: Final = CompactArray(("topic", CompactString()), ("rows", CompactArray(Int32)), ("tags", TaggedFields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +62,15 @@ async def left_open(
 ) -> Mapping[TopicPartition, int]:
     """The epochs in which transactions of this producer began that are open on these partitions.
 
-    Partitions that are not there, or may not be read, are passed over. Raises aiokafka's errors.
+    Partitions whose producers may not be asked for are passed over. Raises aiokafka's errors.
     """
-    by_leader: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for topic, partition in partitions:
-        by_leader[await cluster.leader(topic, partition)][topic].append(partition)
-    found: dict[TopicPartition, int] = {}
-    for leader, topics in by_leader.items():
-        answer = await cluster.ask(leader, _DescribeProducers(topics))
-        for topic, rows, _ in answer.topics:
-            for partition, code, _, producers, _ in rows:
-                if code:
-                    continue
-                for identifier, epoch, _, _, _, begun, _ in producers:
-                    if identifier == producer and begun >= 0:
-                        found[topic, partition] = epoch
-    return found
+    return {
+        (topic, partition): epoch
+        for topic, partition, code, producers in await producers_of(cluster, partitions)
+        if not code
+        for identifier, epoch, _, _, _, begun, _ in producers
+        if identifier == producer and begun >= 0
+    }
 
 
 class _TransactionsAnswerV0(Response):  # type: ignore[misc]  # aiokafka has no types
@@ -97,7 +88,10 @@ class _TransactionsAnswerV0(Response):  # type: ignore[misc]  # aiokafka has no 
                 ("start_ms", Int64),
                 ("producer_id", Int64),
                 ("producer_epoch", Int16),
-                ("topics", _PARTITIONS),
+                (
+                    "topics",
+                    CompactArray(("topic", CompactString()), ("rows", CompactArray(Int32)), ("tags", TaggedFields)),
+                ),
                 ("tags", TaggedFields),
             ),
         ),
@@ -123,58 +117,3 @@ class DescribeTransactions(Request[_DescribeTransactionsV0]):  # type: ignore[mi
 
     def build(self, kind: type[_DescribeTransactionsV0]) -> _DescribeTransactionsV0:
         return kind([self._id], {})
-
-
-class _ProducersAnswerV0(Response):  # type: ignore[misc]  # aiokafka has no types
-    API_KEY = 61
-    API_VERSION = 0
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("topic", CompactString()),
-                (
-                    "rows",
-                    CompactArray(
-                        ("partition", Int32),
-                        ("error_code", Int16),
-                        ("error_message", CompactString()),
-                        (
-                            "producers",
-                            CompactArray(
-                                ("producer_id", Int64),
-                                ("producer_epoch", Int32),
-                                ("last_sequence", Int32),
-                                ("last_timestamp", Int64),
-                                ("coordinator_epoch", Int32),
-                                ("transaction_start", Int64),
-                                ("tags", TaggedFields),
-                            ),
-                        ),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("tags", TaggedFields),
-    )
-
-
-class _DescribeProducersV0(RequestStruct):  # type: ignore[misc]  # aiokafka has no types
-    FLEXIBLE_VERSION = True
-    API_KEY = 61
-    API_VERSION = 0
-    RESPONSE_TYPE = _ProducersAnswerV0
-    SCHEMA = Schema(("topics", _PARTITIONS), ("tags", TaggedFields))
-
-
-class _DescribeProducers(Request[_DescribeProducersV0]):  # type: ignore[misc]  # aiokafka has no types
-    API_KEY = 61
-
-    def __init__(self, topics: Mapping[str, Sequence[int]]) -> None:
-        self._topics: list[tuple[Any, ...]] = [(topic, list(rows), {}) for topic, rows in topics.items()]
-
-    def build(self, kind: type[_DescribeProducersV0]) -> _DescribeProducersV0:
-        return kind(self._topics, {})

@@ -34,21 +34,32 @@ async def open_transactions(
 ) -> list[OpenTransaction]:
     """Those that nothing was added to for so long. Raises aiokafka's errors; NotImplementedError or
     IncompatibleBrokerVersion where a broker is too old to tell."""
+    found: list[tuple[str, int, int, int, int]] = []
+    for topic, partition, code, producers in await producers_of(cluster, places):
+        check(code, f"producers of {topic}-{partition}")
+        found += [
+            (topic, partition, start, last_ms, producer_id)
+            for producer_id, _, _, last_ms, _, start, _ in producers
+            if start >= 0 and now - last_ms > older_than_ms
+        ]
+    known = await _transactional_ids(cluster, {row[-1] for row in found})
+    return [OpenTransaction(*row, known.get(row[-1])) for row in found]
+
+
+async def producers_of(
+    cluster: Cluster, places: Iterable[TopicPartition]
+) -> list[tuple[str, int, int, Sequence[tuple[Any, ...]]]]:
+    """Topic, partition, error, and a row of `DescribeProducersResponseV0` for each producer that the leader keeps."""
     by_leader: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for topic, partition in places:
         by_leader[await cluster.leader(topic, partition)][topic].append(partition)
     answers = await asyncio.gather(*(cluster.ask(node, DescribeProducers(asked)) for node, asked in by_leader.items()))
-    found: list[tuple[str, int, int, int, int]] = []
-    for topic, partitions, _ in (row for answer in answers for row in answer.topics):
-        for partition, code, _, producers, _ in partitions:
-            check(code, f"producers of {topic}-{partition}")
-            found += [
-                (topic, partition, start, last_ms, producer_id)
-                for producer_id, _, _, last_ms, _, start, _ in producers
-                if start >= 0 and now - last_ms > older_than_ms
-            ]
-    known = await _transactional_ids(cluster, {row[-1] for row in found})
-    return [OpenTransaction(*row, known.get(row[-1])) for row in found]
+    return [
+        (topic, partition, code, producers)
+        for answer in answers
+        for topic, partitions, _ in answer.topics
+        for partition, code, _, producers, _ in partitions
+    ]
 
 
 async def _transactional_ids(cluster: Cluster, producers: set[int]) -> dict[int, str]:

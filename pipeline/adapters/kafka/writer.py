@@ -124,7 +124,9 @@ class TransactionalWriter:
     async def _mend(self) -> None:
         """Gives partitions without a marker the one that was decided; what was decided of others is for a person."""
         decision = self._decision
-        left = await hanging.left_open(self._cluster, self._producer, self._partitions)
+        left = await until_settled(
+            self._cluster, self._limit, lambda: hanging.left_open(self._cluster, self._producer, self._partitions)
+        )
         if not left:
             return
         if decision is None or not all(decision.is_of(epoch) for epoch in left.values()):
