@@ -1,5 +1,5 @@
 # Each target is a line or two that calls a tool a person could call as well.
-# Variables: PYTHON=python3.12  VENV=.venv  ARGS="..." (for run, test, cdnow, bench, chaos, failpoints, mutants, sim and dev)
+# Variables: PYTHON=python3.12  VENV=.venv  ARGS="..." (for run, test, cdnow, bench, chaos, drill, failpoints, mutants, sim and dev)
 #            JOBS=2 (how many files of tests run side by side: they wait more than they work)
 
 PYTHON ?= python3
@@ -13,7 +13,7 @@ JOBS ?= 2
 PURE := tests/property tests/unit/test_cases.py tests/unit/test_intake.py tests/unit/test_records.py tests/unit/test_replay.py tests/unit/test_stitch.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test pure lint types layers format dev cdnow bench chaos failpoints sim mutants dashboards dashboards-preview reset clean lock
+.PHONY: help setup run test pure lint types layers format dev cdnow bench chaos drill failpoints sim mutants dashboards dashboards-preview reset clean lock
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 26
@@ -71,6 +71,9 @@ bench: setup ## Measure what an event costs, 20 minutes (ARGS="cost --pairs 1" f
 
 chaos: setup ## Hurt a real pipeline at random for ten minutes, and judge what is left
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+drill: setup ## Cause each fault that an alert is for, and follow its runbook, 25 minutes (needs Prometheus)
+	@$(BIN)/python -m tests.drills $(ARGS)
 
 failpoints: setup ## Let workers fail at each step of the protocol, and judge
 	@$(BIN)/python -m tests.failpoints $(ARGS)

@@ -58,6 +58,13 @@ def test_the_commands_of_a_runbook_are_there(page: Path) -> None:
 
 
 @each_page
+def test_the_variables_of_a_command_are_set_by_the_first_page(page: Path) -> None:
+    first = (FOLDER / "README.md").read_text()
+    used = {name for command in commands(page.read_text()) for name in re.findall(r"\$(\w+)", command)}
+    assert used <= set(re.findall(r"^ {4}(?:export )?([A-Z_]+)=", first, re.MULTILINE))
+
+
+@each_page
 def test_the_metrics_of_a_runbook_are_there(page: Path) -> None:
     named = set(re.findall(r"\bjourney_\w+", page.read_text()))
     # A grep may look for the beginning of several.

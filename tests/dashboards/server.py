@@ -2,10 +2,10 @@
 
 import json
 import re
-import subprocess
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 
 from pipeline.dev.stack_net import LOOPBACK, free_port
 from tests.alerts.promtool import ALERTS, RECORDING, SLO, tool
-from tests.harness.waiting import until
+from tests.harness.programs import program
 
 JOB: Final = "journey"
 SCRAPE_S: Final = 1
@@ -39,10 +39,10 @@ class Prometheus:
         self._rules_s = rules_s
         self._workers = workers
         self._port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._running = ExitStack()
 
     def __enter__(self) -> Self:
-        program = tool("prometheus", "prometheus")
+        found = tool("prometheus", "prometheus")
         for rules in (RECORDING, SLO, ALERTS):
             text = re.sub(r"interval: \w+", f"interval: {self._rules_s}s", rules.read_text())
             (self._directory / rules.name).write_text(text)
@@ -61,27 +61,18 @@ class Prometheus:
         }
         file = self._directory / "prometheus.yaml"
         file.write_text(json.dumps(config))  # which is YAML too
+        command = [
+            *(found, f"--config.file={file}", f"--storage.tsdb.path={self._directory / 'prometheus'}"),
+            f"--web.listen-address={LOOPBACK}:{self._port}",
+        ]
         log = self._directory / "prometheus.log"
-        with log.open("wb") as out:
-            self._process = subprocess.Popen(
-                [
-                    program,
-                    f"--config.file={file}",
-                    f"--storage.tsdb.path={self._directory / 'prometheus'}",
-                    f"--web.listen-address={LOOPBACK}:{self._port}",
-                ],
-                stdout=out,
-                stderr=out,
-            )
-        until(self._ready, lambda: f"Prometheus is ready\n{log.read_text()[-2_000:]}", 30)
+        self._running.enter_context(program(command, log, f"http://{LOOPBACK}:{self._port}/-/ready"))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        self._running.close()
 
     def range(self, expr: str, start: float, end: float, step: float) -> list[Series]:
         """Every series of an expression from `start` to `end`; AssertionError in Prometheus' words if it is wrong."""
@@ -90,13 +81,6 @@ class Prometheus:
     def at(self, expr: str, moment: float) -> list[Series]:
         """Every series of an expression at one moment."""
         return self._ask("query", query=expr, time=moment)
-
-    def _ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://{LOOPBACK}:{self._port}/-/ready", timeout=2) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
 
     def _ask(self, what: str, **parameters: object) -> list[Series]:
         query = urllib.parse.urlencode(parameters).encode()
