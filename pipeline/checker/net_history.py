@@ -21,7 +21,7 @@ class Track:
     `stage` is None at the start. `into`: the customer that this one has joined, if so. `whole`: known from seq 1 on.
     `closed`: entries from before the last other version was promoted, which nothing may withdraw any more; `moves`:
     (version, stage before, stage after) of each such switch. `linked`: a link has said since that the stage before all
-    of `entries` is `behind`.
+    of `entries` is `behind`, as does the end of its own journey when it joins another.
     """
 
     epoch: int
@@ -163,7 +163,7 @@ class Subscriber:
             track.into = record["into"]
             track.entries.clear()
             track.closed.clear()
-            track.linked = False
+            track.linked, track.behind = True, None
         else:
             self._problem(record, f"unknown kind {kind}")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, Literal
 
-from hypothesis import Phase, settings
+from hypothesis import Phase, given, settings
 
 from tests.cases.reading import read_cases
 from tests.chaos.run import Chaos, Plan
@@ -17,10 +17,12 @@ from tests.mutants.registry import Layer, mutants, planted
 from tests.property.built_in import built_in
 from tests.property.conftest import EXAMPLES
 from tests.property.led_customer import targets
+from tests.property.random_journeys import thrown
 from tests.property.stitching_world import World as StitchingWorld
 from tests.property.test_every_stage_and_touch import LIVES, lead
 from tests.property.test_fold_agrees import test_both_folds_agree_after_every_step as folds_agree
 from tests.property.test_fold_converges import test_every_arrival_gives_the_same as arrivals_agree
+from tests.property.test_fold_strand_switches import undo_behind_switches
 from tests.property.test_fold_strands import test_beyond_lateness_the_feed_keeps_its_promises as links_are_sound
 from tests.property.test_fold_strands import test_within_lateness_a_link_is_as_if_all_had_always_been_one as links_agree
 from tests.property.watermark_world import World
@@ -52,7 +54,10 @@ _QUICKLY: Final = settings(
     max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, phases=[Phase.generate]
 )
 _LIVES: Final = settings(_QUICKLY, max_examples=LIVES.max_examples, stateful_step_count=LIVES.stateful_step_count)
-STRAND_TESTS: Final = [settings(_QUICKLY, max_examples=40)(test) for test in (links_agree, links_are_sound)]
+STRAND_TESTS: Final = [
+    *(settings(_QUICKLY, max_examples=40)(test) for test in (links_agree, links_are_sound)),
+    settings(_QUICKLY, max_examples=20)(given(thrown(320), thrown(600))(undo_behind_switches)),
+]
 FOLD_TESTS: Final = [_QUICKLY(test) for test in (folds_agree, arrivals_agree)]
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from pipeline.domain import fold as folding
 from pipeline.domain import strands
+from pipeline.domain.carry import Carry
 from pipeline.domain.fold import Fold
-from pipeline.domain.profile import Profile, Strand
+from pipeline.domain.profile import Position, Profile, Strand, Track
 from pipeline.domain.remembered import remembers
 from tests.mutants.registry import mutant
 
@@ -94,3 +95,21 @@ def a_changed_base_is_not_told(patch: pytest.MonkeyPatch) -> None:
 @mutant("strands")
 def what_is_pushed_out_with_another_is_not_shut(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(folding, "is_shut", lambda *_: False)
+
+
+@mutant("strands")
+def what_a_strand_left_behind_is_lost_in_a_switch(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(folding, "_carried", lambda carry, *_: carry.journey.start)
+
+
+@mutant("strands")
+def what_a_strand_remembers_is_lost_in_a_switch(patch: pytest.MonkeyPatch) -> None:
+    def carried(carry: Carry, _position: Position, strand: Strand, closed: int) -> Track:
+        return carry.convert(strands.own_base(strand, carry.former), closed)
+
+    patch.setattr(folding, "_carried", carried)
+
+
+@mutant("strands")
+def a_strand_of_another_version_is_taken_as_it_is(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(folding, "translate", lambda *_: frozenset())

@@ -97,6 +97,15 @@ def test_a_customer_who_has_joined_another_has_no_history() -> None:
     assert list(subscriber.tracks["a:b", "j"].entries) == ["e1"]
 
 
+def test_a_customer_who_was_carried_over_may_join_another() -> None:
+    carried = transition(2, "moved", "new>newer", "@moved:1", version=2)
+    subscriber = read(ONE, carried, transition(3, "moved", "newer>", "l", into="c", cause=LINK))
+    assert subscriber.at_rest() == []
+    subscriber.transition(transition(4, "entered", ">new", "e1"))
+    subscriber.transition(transition(5, "retracted", "new>", "e1"))
+    assert subscriber.at_rest() == []
+
+
 def test_a_link_closes_what_was_before() -> None:
     subscriber = read(ONE, TWO, transition(3, "corrected", "old>far", "l", supersedes=["e2"], cause=LINK))
     assert subscriber.at_rest() == []
