@@ -7,6 +7,7 @@ and the same protocol as the real one.
 import asyncio
 import random
 import time
+from asyncio import FIRST_COMPLETED
 from dataclasses import dataclass, field
 
 import pytest
@@ -19,9 +20,10 @@ from pipeline.adapters.kafka.writer import TransactionalWriter
 from pipeline.application.ports import Doubt, Entry, Fenced, Outgoing
 from pipeline.dev.stack import Stack
 
-pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.timeout(180)]
 
 TOPIC = "numbers"
+PARTITIONS = [(TOPIC, 0), (TOPIC, 1)]
 STEP_S = 1.5
 PER_COMMIT = 40
 VALUE_BYTES = 60_000
@@ -33,24 +35,31 @@ TAIL = 500
 
 @dataclass
 class Counter:
-    """One worker. `doubts` are the kinds of doubt it went through."""
+    """One worker. `doubts` are the kinds of doubt it went through, `failed` is how many since its last commit; `again`
+    is set by each commit."""
 
     bootstrap: str
     chance: random.Random
-    stop: asyncio.Event
-    committed: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    again: asyncio.Event = field(default_factory=asyncio.Event)
     doubts: list[str] = field(default_factory=list)
+    failed: int = 0
 
     async def run(self) -> None:
         while not self.stop.is_set():
             writer = TransactionalWriter(
-                Connection(self.bootstrap, "counter", STEP_S), "lane", 5_000, lambda: time.time_ns() // 1_000_000
+                Connection(self.bootstrap, "counter", STEP_S),
+                "lane",
+                5_000,
+                lambda: time.time_ns() // 1_000_000,
+                partitions=PARTITIONS,
             )
             try:
                 await self._count(writer)
             except Doubt as doubt:
                 self.doubts.append(type(doubt).__name__)
-                await asyncio.sleep(self.chance.uniform(0.05, 0.4))  # the lane's back-off
+                self.failed += 1
+                await asyncio.sleep(self.chance.uniform(0.05, min(2.0, 0.2 * 2**self.failed)))  # as the lane does
             finally:
                 await writer.close()
 
@@ -62,7 +71,8 @@ class Counter:
             entries: list[Entry] = [(b"n", b"%d " % number + bytes(VALUE_BYTES), ()) for number in numbers]
             await writer.commit([Outgoing(TOPIC, 0, entries), Outgoing(TOPIC, 1, entries[:1])])
             following = numbers.stop
-            self.committed.release()
+            self.again.set()
+            self.failed = 0
 
     async def _following(self) -> int:
         changelog = ChangelogReader(Connection(self.bootstrap, "counter", STEP_S), TOPIC)
@@ -99,8 +109,7 @@ async def test_workers_that_fight_for_a_lane_lose_and_double_nothing(own_stack: 
     await admin.start()
     await admin.create_topics([NewTopic(TOPIC, 2, 1)])
     await admin.close()
-    stop = asyncio.Event()
-    workers = [Counter(own_stack.bootstrap, random.Random(seed), stop) for seed in (1, 2)]
+    workers = [Counter(own_stack.bootstrap, random.Random(seed)) for seed in (1, 2)]
     running = [asyncio.create_task(worker.run()) for worker in workers]
 
     for _ in range(6):
@@ -111,12 +120,18 @@ async def test_workers_that_fight_for_a_lane_lose_and_double_nothing(own_stack: 
     await asyncio.to_thread(own_stack.kill_kafka)
     await asyncio.to_thread(own_stack.start_kafka)
     for worker in workers:
-        while not worker.committed.locked():
-            await worker.committed.acquire()
+        worker.again.clear()
+    await asyncio.wait([asyncio.create_task(worker.again.wait()) for worker in workers], return_when=FIRST_COMPLETED)
     for worker in workers:
-        await worker.committed.acquire()  # each of them counts again
-    stop.set()
+        worker.stop.set()
     await asyncio.gather(*running)
+    for worker in workers:  # in turn, since two that fight may both get nowhere for long
+        worker.stop.clear()
+        worker.again.clear()
+        alone = asyncio.create_task(worker.run())
+        await worker.again.wait()
+        worker.stop.set()
+        await alone
 
     heir = TransactionalWriter(Connection(own_stack.bootstrap, "heir", 5.0), "lane", 5_000, lambda: 0)
     await heir.start()

@@ -1,12 +1,17 @@
 """Transactions that Kafka holds for ended, on partitions where it never wrote how they ended."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 import structlog.testing
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import ClusterAuthorizationFailedError
 
+from pipeline.adapters.kafka import hanging
 from pipeline.adapters.kafka.batches import Stamp, cut
 from pipeline.adapters.kafka.connection import Cluster, Connection
 from pipeline.adapters.kafka.producing import produce
@@ -64,6 +69,14 @@ async def readable(connection: Connection, topic: str) -> tuple[list[bytes | Non
         return found, end == written
 
 
+@pytest.fixture(params=["markers", "transaction"])
+def by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mended in both ways. Our brokers refuse nobody, so the one refusal is played."""
+    if request.param == "transaction":
+        monkeypatch.setattr(hanging, "mark", AsyncMock(side_effect=ClusterAuthorizationFailedError))
+
+
+@pytest.mark.usefixtures("by")
 async def test_the_missing_end_of_a_committed_transaction_is_written(connection: Connection) -> None:
     writer = a_writer(connection)
     await writer.start()
@@ -86,6 +99,7 @@ async def test_the_missing_end_of_a_committed_transaction_is_written(connection:
     await heir.close()
 
 
+@pytest.mark.usefixtures("by")
 async def test_the_missing_end_of_an_aborted_transaction_is_written(connection: Connection) -> None:
     writer = a_writer(connection)
     await writer.start()
@@ -103,6 +117,50 @@ async def test_the_missing_end_of_an_aborted_transaction_is_written(connection: 
     assert await readable(connection, "one") == ([b"c"], True)
     assert await readable(connection, "two") == ([b"c"], True)
     await heir.close()
+
+
+async def test_a_producer_gives_way_to_one_that_has_started_and_still_mends(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was decided is known to nobody but the one that asked before it started."""
+    writer = a_writer(connection)
+    await writer.start()
+    producer, epoch = writer._producer, writer.epoch
+    await writer.commit([Outgoing("one", 0, [(b"k", b"a", ())])])
+    await left_on_two(connection, producer, epoch, b"b")
+    await writer.close()
+
+    started, may_mend, gave_way = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    mark, left_open = hanging.mark, hanging.left_open
+
+    async def held_up(*args: Any) -> None:
+        started.set()
+        await may_mend.wait()
+        await mark(*args)
+
+    async def looked(*args: Any) -> Any:
+        left = await left_open(*args)
+        if started.is_set():
+            gave_way.set()
+        return left
+
+    monkeypatch.setattr(hanging, "mark", held_up)
+    monkeypatch.setattr(hanging, "left_open", looked)
+    first, second = a_writer(connection), a_writer(connection)
+    with structlog.testing.capture_logs() as logged:
+        starting = asyncio.create_task(first.start())
+        await started.wait()
+        following = asyncio.create_task(second.start())
+        await gave_way.wait()
+        may_mend.set()
+        await starting
+        await following
+    assert [(line["event"], line["committed"]) for line in logged] == [("transaction.mended", True)]
+    assert await readable(connection, "two") == ([b"b"], True)
+    await second.commit([Outgoing("two", 0, [(b"k", b"c", ())])])
+    assert await readable(connection, "two") == ([b"b", b"c"], True)
+    await first.close()
+    await second.close()
 
 
 async def test_what_nobody_can_know_any_more_is_left_to_a_person(connection: Connection) -> None:

@@ -5,15 +5,19 @@ transaction as complete without its marker there (`KRaftMetadataCache.getPartiti
 No `read_committed` reader comes past such a partition any more. What was decided is still known to the coordinator
 until the next producer of that id starts, so it is asked before.
 
-Source of the format: DescribeTransactions (KIP-664) in apache/kafka, under `clients/src/main/resources/common/message`.
+Source of the formats: DescribeTransactions (KIP-664) and WriteTxnMarkers (KIP-98) in apache/kafka, under
+`clients/src/main/resources/common/message`.
 """
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
+    Boolean,
     CompactArray,
     CompactString,
     Int16,
@@ -23,13 +27,14 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-from pipeline.adapters.kafka.connection import Cluster
+from pipeline.adapters.kafka.connection import Cluster, check
 from pipeline.adapters.kafka.metadata import TopicPartition
 from pipeline.adapters.kafka.open_transactions import producers_of
 
 TRANSACTIONAL_ID_NOT_FOUND: Final = 105
 _COMMITTED: Final = frozenset(("PrepareCommit", "CompleteCommit"))
 _ABORTED: Final = frozenset(("PrepareAbort", "CompleteAbort"))
+_STARTED: Final = "Empty"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,33 +49,76 @@ class Decision:
         return epoch == self.epoch - 1
 
 
-def decision_of(answer: Any) -> tuple[int, Decision | None]:
-    """The error of an answer to `DescribeTransactions` of one id, and what it says.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the coordinator says of one id: the producer that has it, and how its last transaction stands."""
 
-    None while a transaction is under way, and once another producer has started since.
-    """
-    code, _, state, _, _, _, epoch, _, _ = answer.states[0]
-    if code == TRANSACTIONAL_ID_NOT_FOUND:
-        return 0, None
-    if code or (state not in _COMMITTED and state not in _ABORTED):
-        return code, None
-    return 0, Decision(epoch, state in _COMMITTED)
+    producer: int
+    epoch: int
+    state: str
+
+    @property
+    def decision(self) -> Decision | None:
+        """None while a transaction is under way, and once another producer has started since."""
+        if self.state not in _COMMITTED and self.state not in _ABORTED:
+            return None
+        return Decision(self.epoch, self.state in _COMMITTED)
+
+    @property
+    def started(self) -> bool:
+        """Whether a producer has started and begun nothing: it may be about to mend what the one before left."""
+        return self.state == _STARTED
+
+
+def told(answer: Any) -> tuple[int, Told]:
+    """The error of an answer to `DescribeTransactions` of one id, and what it says."""
+    code, _, state, _, _, producer, epoch, _, _ = answer.states[0]
+    return (0 if code == TRANSACTIONAL_ID_NOT_FOUND else code), Told(producer, epoch, state)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A transaction that is open on a partition: the producer's epoch in it, and that of the coordinator whose marker
+    was the last there."""
+
+    epoch: int
+    coordinator_epoch: int
 
 
 async def left_open(
     cluster: Cluster, producer: int, partitions: Sequence[TopicPartition]
-) -> Mapping[TopicPartition, int]:
-    """The epochs in which transactions of this producer began that are open on these partitions.
+) -> Mapping[TopicPartition, Left]:
+    """The transactions of this producer that are open on these partitions.
 
     Partitions whose producers may not be asked for are passed over. Raises aiokafka's errors.
     """
     return {
-        (topic, partition): epoch
+        (topic, partition): Left(epoch, coordinator_epoch)
         for topic, partition, code, producers in await producers_of(cluster, partitions)
         if not code
-        for identifier, epoch, _, _, _, begun, _ in producers
+        for identifier, epoch, _, _, coordinator_epoch, begun, _ in producers
         if identifier == producer and begun >= 0
     }
+
+
+async def mark(cluster: Cluster, producer: int, epoch: int, left: Mapping[TopicPartition, Left], commit: bool) -> None:
+    """Writes the marker itself to the leaders of these partitions, for a producer whose earlier selves are fenced.
+
+    No other producer can come in between, as it could in a transaction of our own. Raises aiokafka's errors;
+    ClusterAuthorizationFailedError where we are allowed neither `ALTER` nor `CLUSTER_ACTION` on the cluster.
+    """
+    by_leader: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for topic, partition in left:
+        by_leader[await cluster.leader(topic, partition)][topic].append(partition)
+    coordinator_epoch = max(0, *(each.coordinator_epoch for each in left.values()))
+    asked = {
+        node: WriteTxnMarkers(producer, epoch, commit, topics, coordinator_epoch) for node, topics in by_leader.items()
+    }
+    for answer in await asyncio.gather(*(cluster.ask(node, request) for node, request in asked.items())):
+        for _, topics, _ in answer.markers:
+            for topic, rows, _ in topics:
+                for partition, code, _ in rows:
+                    check(code, f"marker on {topic}-{partition}")
 
 
 class _TransactionsAnswerV0(Response):  # type: ignore[misc]  # aiokafka has no types
@@ -117,3 +165,68 @@ class DescribeTransactions(Request[_DescribeTransactionsV0]):  # type: ignore[mi
 
     def build(self, kind: type[_DescribeTransactionsV0]) -> _DescribeTransactionsV0:
         return kind([self._id], {})
+
+
+class _MarkersAnswerV1(Response):  # type: ignore[misc]  # aiokafka has no types
+    API_KEY = 27
+    API_VERSION = 1
+    SCHEMA = Schema(
+        (
+            "markers",
+            CompactArray(
+                ("producer_id", Int64),
+                (
+                    "topics",
+                    CompactArray(
+                        ("topic", CompactString()),
+                        (
+                            "partitions",
+                            CompactArray(("partition", Int32), ("error_code", Int16), ("tags", TaggedFields)),
+                        ),
+                        ("tags", TaggedFields),
+                    ),
+                ),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
+class _WriteTxnMarkersV1(RequestStruct):  # type: ignore[misc]  # aiokafka has no types
+    FLEXIBLE_VERSION = True
+    API_KEY = 27
+    API_VERSION = 1
+    RESPONSE_TYPE = _MarkersAnswerV1
+    SCHEMA = Schema(
+        (
+            "markers",
+            CompactArray(
+                ("producer_id", Int64),
+                ("producer_epoch", Int16),
+                ("commit", Boolean),
+                (
+                    "topics",
+                    CompactArray(("topic", CompactString()), ("rows", CompactArray(Int32)), ("tags", TaggedFields)),
+                ),
+                ("coordinator_epoch", Int32),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
+class WriteTxnMarkers(Request[_WriteTxnMarkersV1]):  # type: ignore[misc]  # aiokafka has no types
+    """How the transactions of one producer ended, for a leader; topic -> partitions."""
+
+    API_KEY = 27
+
+    def __init__(
+        self, producer: int, epoch: int, commit: bool, topics: Mapping[str, Sequence[int]], coordinator_epoch: int
+    ) -> None:
+        rows: list[Any] = [(topic, list(partitions), {}) for topic, partitions in topics.items()]
+        self._marker: Any = (producer, epoch, commit, rows, coordinator_epoch, {})
+
+    def build(self, kind: type[_WriteTxnMarkersV1]) -> _WriteTxnMarkersV1:
+        return kind([self._marker], {})

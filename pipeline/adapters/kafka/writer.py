@@ -6,13 +6,19 @@ may meet the next transaction), and waits for ever to be stopped while the broke
 a doubt leaves nothing behind that goes on by itself.
 """
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
 import structlog
-from aiokafka.errors import CoordinatorNotAvailableError, NotCoordinatorError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    ConcurrentTransactions,
+    CoordinatorNotAvailableError,
+    NotCoordinatorError,
+)
 from aiokafka.protocol.transaction import AddPartitionsToTxnRequest, EndTxnRequest, InitProducerIdRequest
 
 from pipeline.adapters.kafka import hanging, transactions
@@ -28,6 +34,8 @@ log = structlog.get_logger(__name__)
 
 COMMIT = True
 NOT_ATTEMPTED = 55
+MENDING_SHARE = 0.5
+"""Of the time for a start: for so long a producer that started just before us may mend what only it knows how."""
 
 
 class TransactionalWriter:
@@ -58,6 +66,7 @@ class TransactionalWriter:
         self._begins_by_producing = False
         self._producer, self.epoch = -1, -1
         self._decision: hanging.Decision | None = None
+        self._gives_way_until = 0.0
         self._stamps: dict[TopicPartition, Stamp] = {}
 
     async def start(self) -> None:
@@ -65,6 +74,7 @@ class TransactionalWriter:
         async with step(f"start of producer {self._id}", self._limit):
             await self._cluster.open()
             self._begins_by_producing = await transactions.begins_by_producing(self._cluster)
+            self._gives_way_until = asyncio.get_running_loop().time() + self._limit * MENDING_SHARE
             self._producer, self.epoch = await until_settled(self._cluster, self._limit, self._take_over)
             if self._begins_by_producing and self._partitions:
                 await self._mend()
@@ -113,13 +123,23 @@ class TransactionalWriter:
     async def _take_over(self) -> tuple[int, int]:
         """Asks for the id: aborts what an earlier producer left open, and fences it."""
         if self._begins_by_producing and self._partitions:
-            code, self._decision = hanging.decision_of(
-                await self._ask_coordinator(hanging.DescribeTransactions(self._id))
-            )
-            self._check(code, f"transactions of producer {self._id}")
+            self._decision = await self._decided()
         answer = await self._ask_coordinator(InitProducerIdRequest(self._id, self._transaction_timeout_ms))
         self._check(answer.error_code, f"start of producer {self._id}")
         return int(answer.producer_id), int(answer.producer_epoch)
+
+    async def _decided(self) -> hanging.Decision | None:
+        """How the transaction before us was ended, which our own start makes the coordinator forget.
+
+        Raises ConcurrentTransactions while another producer that has made it forget may be mending.
+        """
+        code, told = hanging.told(await self._ask_coordinator(hanging.DescribeTransactions(self._id)))
+        self._check(code, f"transactions of producer {self._id}")
+        if told.started and asyncio.get_running_loop().time() < self._gives_way_until:
+            left = await hanging.left_open(self._cluster, told.producer, self._partitions)
+            if left:
+                raise ConcurrentTransactions(f"start of producer {self._id}: another one mends {_named(left)}")
+        return told.decision
 
     async def _mend(self) -> None:
         """Gives partitions without a marker the one that was decided; what was decided of others is for a person."""
@@ -129,15 +149,28 @@ class TransactionalWriter:
         )
         if not left:
             return
-        if decision is None or not all(decision.is_of(epoch) for epoch in left.values()):
+        if decision is None or not all(decision.is_of(each.epoch) for each in left.values()):
             log.error("transaction.hangs", producer=self._id, partitions=_named(left), mend="docs/operate.md")
             return
+        await until_settled(self._cluster, self._limit, lambda: self._mark(left, decision.commit))
+        log.warning("transaction.mended", producer=self._id, partitions=_named(left), committed=decision.commit)
+
+    async def _mark(self, left: Mapping[TopicPartition, hanging.Left], commit: bool) -> None:
+        try:
+            await hanging.mark(self._cluster, self._producer, self.epoch, left, commit)
+        except ClusterAuthorizationFailedError:
+            await self._mark_by_transaction(list(left), commit)
+
+    async def _mark_by_transaction(self, left: list[TopicPartition], commit: bool) -> None:
+        """For who may not write markers: ends a transaction of our own there, with what was open in it.
+
+        Who dies in the middle of it leaves an abort, whatever was decided.
+        """
         # In the older protocol a partition can be part of a transaction without a record.
-        await until_settled(self._cluster, self._limit, lambda: self._add(list(left)))
-        answer = await self._ask_coordinator(EndTxnRequest(self._id, self._producer, self.epoch, decision.commit))
+        await self._add(left)
+        answer = await self._ask_coordinator(EndTxnRequest(self._id, self._producer, self.epoch, commit))
         self._check(answer.error_code, f"mending of producer {self._id}")
         self._producer, self.epoch = await until_settled(self._cluster, self._limit, self._take_over)
-        log.warning("transaction.mended", producer=self._id, partitions=_named(left), committed=decision.commit)
 
     async def _add(self, partitions: list[TopicPartition]) -> None:
         """Begins the transaction on these partitions."""
@@ -174,5 +207,5 @@ class TransactionalWriter:
             raise
 
 
-def _named(partitions: Mapping[TopicPartition, int]) -> list[str]:
+def _named(partitions: Iterable[TopicPartition]) -> list[str]:
     return sorted(f"{topic}-{partition}" for topic, partition in partitions)
