@@ -137,12 +137,12 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, environment: dict[s
 
 def test_the_lock_file_names_each_jar_once_with_size_and_hash() -> None:
     jars = stack_jars.read_lock()
-    assert len({jar.file_name for jar in jars}) == len(jars) == 38
+    assert len({jar.file_name for jar in jars}) == len(jars) == 39
     assert all(len(jar.sha256) == 64 and jar.size > 0 for jar in jars)
     assert {jar.coordinate for jar in jars} >= {"org.apache.kafka:kafka_2.13:4.3.1"}
 
 
 def test_maven_is_given_every_jar() -> None:
     pom = stack_jars._pom(stack_jars.read_lock())
-    assert pom.count("<dependency>") == 38
+    assert pom.count("<dependency>") == 39
     assert "<groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>4.3.1</version>" in pom
