@@ -52,6 +52,11 @@ class LaneSeen:
         return self.said.version if self.said and self.state != "unowned" else ""
 
     @property
+    def hot(self) -> Mapping[str, float]:
+        """The share of what the lane did of late, by identity that has a large one, as subscribers see it."""
+        return self.said.hot if self.said and self.state != "unowned" else {}
+
+    @property
     def moves(self) -> bool:
         return self.state == "running" and not self.reason
 

@@ -12,6 +12,7 @@ import structlog
 from pipeline.application import failpoints, lane_record
 from pipeline.application.breaker import BreakerGauge
 from pipeline.application.failpoints import Failpoint
+from pipeline.application.heavy_hitters import HeavyHitters
 from pipeline.application.intake import Arrival, Batch, Source
 from pipeline.application.lane_metrics import begin_stage_changes, count_stage_changes
 from pipeline.application.lane_models import KEY as MODELS
@@ -64,6 +65,7 @@ class Hold:
         stitch: Stitch,
         rulebook: Rulebook,
         gauge: BreakerGauge,
+        hitters: HeavyHitters,
         writer: Writer,
         table: Table,
         record: LaneRecord,
@@ -77,6 +79,7 @@ class Hold:
         self._ports = ports
         self._rulebook = rulebook
         self._gauge = gauge
+        self._hitters = hitters
         self._writer = writer
         self._table = table
         self.record = record
@@ -129,6 +132,7 @@ class Hold:
             bury_astray(batch, effects, self._stitch.intake)
             written = write_out(effects)
             arrived = len(batch.arrivals)
+            self._hitters.saw(batch.arrivals, self._ports.clock.monotonic())
             batch.arrivals.clear()
         await failpoints.reached(Failpoint.BATCH_FOLDED)
         record = copy_lane(self.record)

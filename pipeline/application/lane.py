@@ -17,6 +17,7 @@ import structlog
 from pipeline.application import failpoints
 from pipeline.application.breaker import BreakerGauge
 from pipeline.application.failpoints import Failpoint
+from pipeline.application.heavy_hitters import HeavyHitters
 from pipeline.application.hold import Hold, Tripped
 from pipeline.application.intake import Intake
 from pipeline.application.lane_metrics import ReplayMeter, begin_counts
@@ -45,6 +46,7 @@ from pipeline.application.standstill import PAUSED, Standstill, Steps
 from pipeline.application.stitch import Stitch
 from pipeline.application.switching import rules_of
 from pipeline.application.taking import Standing, stand
+from pipeline.domain.identity import Key, public_key
 from pipeline.domain.touches import TouchTable
 
 log = structlog.get_logger(__name__)
@@ -84,6 +86,7 @@ class Lane:
         self._taking: asyncio.Task[Standing] | None = None
         self._progress = self._new_progress()
         self._gauge = BreakerGauge(settings.breaker)
+        self._hitters = HeavyHitters()
         self._fenced_at: list[float] = []
         self._attempts = 0
         self._doubts = 0
@@ -313,6 +316,7 @@ class Lane:
             self._stitch(rules),
             self._rulebook,
             self._gauge,
+            self._hitters,
             writer,
             table,
             record,
@@ -546,6 +550,8 @@ class Lane:
                 )
                 events = self._progress.events()
         clock, settings = self._ports.clock, self._settings
+        hot = {public_key(Key(key)): round(share, 3) for key, share in self._hitters.named(clock.monotonic()).items()}
+        self._ports.metrics.set("lane_hottest_identity_ratio", max(hot.values(), default=0.0), str(self._partition))
         return ProgressRecord(
             self._partition,
             world,
@@ -557,6 +563,7 @@ class Lane:
             holds,
             since=clock.now() - round((clock.monotonic() - self._since) * 1000),
             version=settings.code,
+            hot=hot,
         )
 
     def ticked(self, ticked_at: int, offset: int, ends: Mapping[str, int | None]) -> None:

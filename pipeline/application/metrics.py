@@ -169,6 +169,13 @@ METRICS: Final = (
         (LANE, TOPIC),
     ),
     Metric(
+        "lane_hottest_identity_ratio",
+        "gauge",
+        "lane",
+        "Share of the lane's events and messages that one identity has, of the last minute; 0 if nobody has 5 %.",
+        (LANE,),
+    ),
+    Metric(
         "lane_progress_timestamp_seconds",
         "gauge",
         "lane",

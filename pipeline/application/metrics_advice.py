@@ -72,6 +72,11 @@ ADVICE: Final = {
     "lane_readable_lag_records": Advice(
         "positions", "Up to the last stable offset. It grows: more comes in than is folded.", ("JourneyLagGrows",)
     ),
+    "lane_hottest_identity_ratio": Advice(
+        "share from 0 to 1",
+        "`journey identity hot` names it. A test account, a kiosk or a bot is stopped at its sender.",
+        ("JourneyLagGrows",),
+    ),
     "lane_progress_timestamp_seconds": Advice(
         "seconds since 1970",
         "The lag in seconds is `timestamp(x) - x`: no event that waits unread is older.",

@@ -5,7 +5,7 @@ in time by its adapter and raises one of the `Doubt`s below when the answer is l
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -223,7 +223,8 @@ class ProgressRecord:
     `raw`: append time (or, with `clock: event`, event time) before which the lane's raw topics and commands are folded
     or routed. `events`: the offset, on this topic, of the tick that its progress on `journey.events` rests on.
     `world`: application id and changelog topic id; records of another world do not exist. The rest is for people:
-    `since`, the wall clock in ms, is when the lane came into this state for this reason; `version`, the program's.
+    `since`, the wall clock in ms, is when the lane came into this state for this reason; `version`, the program's;
+    `hot`, by public key, the share (0 to 1) of the lane's arrivals that identities with a large one have at least.
     """
 
     lane: int
@@ -236,6 +237,7 @@ class ProgressRecord:
     holds: str
     since: int | None = None
     version: str = ""
+    hot: Mapping[str, float] = field(default_factory=dict)
 
 
 class ProgressLog(Protocol):

@@ -12,10 +12,14 @@ import typer
 from pipeline.cli.settings import Config, Json, load_settings
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from pipeline.adapters.identity_seen import IdentityView
     from pipeline.domain.identity import Key
 
-app = typer.Typer(help="Show to whom an identity belongs; link identities to customers, and undo it.")
+app = typer.Typer(
+    help="Show to whom an identity belongs; link identities to customers, and undo it; name those that are hot."
+)
 
 _FORMS = "A customer id, or kind:value, such as email:anna@example.org."
 Identity = Annotated[str, typer.Argument(metavar="IDENTITY", help=_FORMS)]
@@ -38,11 +42,42 @@ def show(identity: Identity, config: Config = None, as_json: Json = False) -> No
     if as_json:
         _print_json(seen)
         return
-    from rich.console import Console
-
     from pipeline.cli.identity_lines import show as show_lines
 
-    show_lines(Console(highlight=False, width=None if sys.stdout.isatty() else 120), seen)
+    show_lines(_console(), seen)
+
+
+@app.command()
+def hot(
+    lane: Annotated[int | None, typer.Option(min=0, metavar="P", help="This lane only.")] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Name the identities that take most of what a lane does now."""
+    import asyncio
+    import logging
+    import time
+
+    from pipeline.adapters.lanes_seen import look
+    from pipeline.errors import UserError
+
+    settings = load_settings(config)
+    if lane is not None and lane >= settings.partitions:
+        raise UserError(f"there is no lane {lane}: there are {settings.partitions}, from 0 on")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    seen = asyncio.run(look(settings, time.time_ns() // 1_000_000))
+    lanes = [each for each in seen.lanes if lane in {None, each.partition}]
+    found = [(share, each.partition, who) for each in lanes for who, share in each.hot.items()]
+    found.sort(key=lambda one: (-one[0], one[1], one[2]))
+    if as_json:
+        import orjson
+
+        content = [{"identity": who, "lane": partition, "share": share} for share, partition, who in found]
+        typer.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode())
+        return
+    from pipeline.cli.identity_lines import show_hot
+
+    show_hot(_console(), found, [each.partition for each in lanes if each.state == "unowned"])
 
 
 @app.command()
@@ -83,6 +118,12 @@ def split(
 ) -> None:
     """Undo a merge: the larger id is kept from the smaller."""
     _order("split", one, other, reason, config)
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 _COMMANDS = {"merge": "link", "split": "block"}

@@ -1,7 +1,10 @@
 """One identity for people: to whom it belongs and why, what it did, who claims it."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from pipeline.adapters.identity_seen import IdentityView, StrandView
 from pipeline.cli.lines import minute
@@ -39,6 +42,23 @@ def show(console: Console, seen: IdentityView) -> None:
         _strand(console, seen.away, 0)
     for reason, count in seen.refused.items():
         console.print(f"  [yellow]refused {count} {'time' if count == 1 else 'times'}: {reason}[/]")
+
+
+def show_hot(console: Console, found: Sequence[tuple[float, int, str]], unowned: Sequence[int]) -> None:
+    """Each with its share of a lane (0 to 1), the lane, and its public key. `unowned`: lanes that nobody speaks for."""
+    if unowned:
+        console.print(f"[yellow]without an owner, so nothing is known: lane {', '.join(map(str, unowned))}[/]")
+    if not found:
+        console.print("No identity has 5 % of what its lane did within the last minute.")
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("of the lane", justify="right")
+    table.add_column("lane", justify="right")
+    table.add_column("identity", overflow="fold")
+    for share, lane, who in found:
+        table.add_row(f"{share:.0%}", str(lane), escape(who))
+    console.print(table)
+    console.print(f"[dim]`journey identity show {escape(found[0][2])}` says what it is.[/]", soft_wrap=True)
 
 
 def _strand(console: Console, strand: StrandView, width: int) -> None:

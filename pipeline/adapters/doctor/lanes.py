@@ -15,7 +15,7 @@ _START: Final = "start workers with these settings: journey worker"
 async def look(settings: Settings, now: int) -> list[Finding]:
     """`now`: wall clock in ms. UserError if Kafka or Redis does not answer."""
     seen = await lanes_seen.look(settings, now)
-    return [*judged(seen.lanes), *_versions(seen.lanes)]
+    return [*judged(seen.lanes), *_versions(seen.lanes), *_hot(seen.lanes)]
 
 
 def judged(lanes: Iterable[LaneSeen]) -> Iterator[Finding]:
@@ -56,6 +56,14 @@ def _versions(lanes: Iterable[LaneSeen]) -> Iterator[Finding]:
     elif running:
         shown = "; ".join(f"{version} on {', '.join(sorted(owners))}" for version, owners in sorted(running.items()))
         yield Finding("workers", "warning", f"different versions: {shown}", "deploy one version to all workers")
+
+
+def _hot(lanes: Iterable[LaneSeen]) -> Iterator[Finding]:
+    """Lanes that do much for one identity."""
+    for lane in lanes:
+        if lane.hot:
+            what = f"lane {lane.partition}: {max(lane.hot.values()):.0%} of what it does is for one identity"
+            yield Finding("lanes", "note", what, f"journey identity hot --lane {lane.partition}")
 
 
 def _numbers(lanes: Iterable[LaneSeen]) -> str:
