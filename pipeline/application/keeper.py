@@ -77,7 +77,10 @@ class Keeper:
             if record.world:
                 self._watermark.enter(record.world)
         await failpoints.reached(Failpoint.TICK_BEFORE)
+        asked = self._clock.now()
         ticks = await asyncio.gather(*(self._progress.publish(record) for record in said))
+        if ticks:
+            self._metrics.set("clock_offset_seconds", self._ahead(asked, ticks[0][0]) / 1000)
         await failpoints.reached(Failpoint.TICK_ACKNOWLEDGED)
         if lanes:
             wanted = [(topic, lane.partition) for lane in lanes for topic in self._topics]
@@ -87,9 +90,15 @@ class Keeper:
                 lane.ticked(ticked_at, offset, {topic: ends.get((topic, lane.partition)) for topic in self._topics})
         here = {lane.partition for lane in self._lanes()}  # a lane that has left meanwhile must leave no series here
         for record in said:
-            if record.raw is not None and record.lane in here:
-                self._metrics.set("lane_progress_timestamp_seconds", record.raw / 1000, str(record.lane))
+            # A lane that was just taken, or stands, proves nothing itself. What was proven of it before is still true.
+            raw = record.raw if record.raw is not None else self._watermark.raw_of(record.lane)
+            if raw is not None and record.lane in here:
+                self._metrics.set("lane_progress_timestamp_seconds", raw / 1000, str(record.lane))
         self._metrics.set("cache_profiles", sum(lane.cached() for lane in lanes))
+
+    def _ahead(self, asked: int, appended: int) -> int:
+        """How far the broker's clock is ahead of ours, in ms; what may be the way there and back is no difference."""
+        return appended - min(max(appended, asked), self._clock.now())
 
     async def read(self) -> None:
         """Takes what is new on the topic, waiting a moment for it; wakes the lanes if the watermark rose."""

@@ -261,6 +261,12 @@ METRICS: Final = (
         (Label("holder", bound="partitions"),),
     ),
     Metric(
+        "clock_offset_seconds",
+        "gauge",
+        "worker",
+        "The brokers' clock less this machine's, beyond what the way there and back may take.",
+    ),
+    Metric(
         "lanes",
         "gauge",
         "worker",

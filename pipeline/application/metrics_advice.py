@@ -39,7 +39,8 @@ ADVICE: Final = {
     ),
     "customers": Advice("customers", "A jump that no promote explains: `journey diff` against the version before."),
     "truncated_total": Advice(
-        _EVENTS, "A robot, or a customer with more events than `recent_limit` within the lateness: raise it, or filter."
+        _EVENTS,
+        "A robot, or a customer with more events than `recent_limit` within the lateness: raise it, or filter.",
     ),
     "unclassified_events_total": Advice(_EVENTS, "`journey touches` lists them: add rows, or leave them."),
     "identities_ignored_total": Advice(
@@ -75,7 +76,7 @@ ADVICE: Final = {
     "lane_hottest_identity_ratio": Advice(
         "share from 0 to 1",
         "`journey identity hot` names it. A test account, a kiosk or a bot is stopped at its sender.",
-        ("JourneyLagGrows",),
+        ("JourneyHotIdentity", "JourneyLagGrows"),
     ),
     "lane_progress_timestamp_seconds": Advice(
         "seconds since 1970",
@@ -104,8 +105,9 @@ ADVICE: Final = {
     "table_failures_total": Advice(
         "failures",
         "`oom`: more memory. `readonly`, `loading`: wait for the failover or the load. `refused`: rights, or a "
-        "password. `away`, `timeout`: the server or the way there. `moved`: somebody else wrote or emptied it.",
-        ("JourneyRedisAway",),
+        "password. `away`, `timeout`: the server or the way there. `lost`: a table was emptied. "
+        "`moved`: somebody else wrote it, or it was put back.",
+        ("JourneyRedisAway", "JourneyRedisLost"),
     ),
     "batch_events": Advice(_EVENTS, "Large batches mean that a lane catches up, or that transactions are slow."),
     "batch_bytes": Advice("bytes", "Large with few events: large events; see `max_event_bytes`."),
@@ -122,6 +124,11 @@ ADVICE: Final = {
         _YES_OR_NO,
         "Always one lane is last. While the watermark stands, mend that lane; `journey status` names its topic too.",
         ("JourneySilenceBurn",),
+    ),
+    "clock_offset_seconds": Advice(
+        _SECONDS,
+        "The same at all workers: the brokers' clock is wrong. At one: that machine's is.",
+        ("JourneyClockSkewed",),
     ),
     "lanes": Advice("lanes", "Nothing: it is a setting.", ("JourneyNoWorker",)),
     "rebalances_total": Advice("rebalances", "One a deployment and worker is usual.", ("JourneyRebalancing",)),

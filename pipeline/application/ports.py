@@ -40,8 +40,9 @@ class OpenTransaction(Doubt):
     reason = "replaying"
 
 
-Failure = Literal["away", "timeout", "oom", "readonly", "loading", "refused", "moved"]
-"""How Redis failed a lane. `refused`: any other error that it answers; `moved`: a table is not where it was left."""
+Failure = Literal["away", "timeout", "oom", "readonly", "loading", "refused", "lost", "moved"]
+"""How Redis failed a lane. `refused`: any other error that it answers; `lost`: a table is gone, or a part of it;
+`moved`: it is not where it was left."""
 
 
 class TableDoubt(Doubt):

@@ -1,6 +1,6 @@
 """`journey topics`: make the topics, compare them with what they must be, list them.
 
-Exit status: 0 all is as it must be, 1 it is not, 2 a mistake in the call or the settings, or Kafka does not answer.
+Exit status: 0 all is as it must be, 1 it is not (or Kafka does not answer), 2 a mistake in the call or the settings.
 """
 
 import asyncio

@@ -66,6 +66,9 @@ def healthy() -> dict[str, Course]:
             named("journey_lanes", instance=instance, clock="event"): always(0),
             named("journey_watermark_timestamp_seconds", instance=instance): growing(1, -2),
             named("journey_rebalances_total", instance=instance): always(1),
+            named("journey_table_failures_total", instance=instance, failure="lost"): always(0),
+            named("journey_clock_offset_seconds", instance=instance): always(0.2),
+            named("process_start_time_seconds", instance=instance): always(1000),
             state(lane): always(1),
             of_lane("journey_lane_progress_timestamp_seconds", lane): growing(1, -1),
             of_lane("journey_breaker_open", lane): always(0),
@@ -79,6 +82,7 @@ def healthy() -> dict[str, Course]:
             of_lane("journey_dead_letters_total", lane, reason="not_json"): always(0),
             of_lane("journey_skipped_records_total", lane, topic="raw.web"): always(0),
             of_lane("journey_old_events_total", lane): always(0),
+            of_lane("journey_lane_hottest_identity_ratio", lane): always(0.06),
             of_lane("journey_timers_parked_total", lane): always(0),
         }
         for histogram in HISTOGRAMS:

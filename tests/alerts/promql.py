@@ -18,7 +18,7 @@ OF_A_SCRAPE: Labels = {"job": (), "instance": ()}
 
 def shown() -> dict[str, Labels]:
     """Every series that Prometheus finds at our workers, by name."""
-    series: dict[str, Labels] = {"up": OF_A_SCRAPE}
+    series: dict[str, Labels] = {"up": OF_A_SCRAPE, "process_start_time_seconds": OF_A_SCRAPE}
     for metric in METRICS:
         labels = {**OF_A_SCRAPE, **{label.name: label.values for label in metric.labels}}
         name = PREFIX + metric.name

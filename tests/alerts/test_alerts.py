@@ -154,6 +154,44 @@ CASES = [
         {"JourneyKafkaAway": (11.5, 24)},
     ),
     Case(
+        "a worker ends and is started again every two minutes",
+        {named("process_start_time_seconds", instance=A): lambda s: 1000 + min(max(0, s - 600) // 120 * 120, 1200)},
+        {10: set(), 13: set(), 18: {"JourneyWorkerRestarts"}, 30: {"JourneyWorkerRestarts"}, 60: set()},
+        {"JourneyWorkerRestarts": (18, 45)},
+    ),
+    Case(
+        "the clock of a worker's machine is slow",
+        {named("journey_clock_offset_seconds", instance=A): between(10, 20, always(-3), always(-0.2))},
+        {10: set(), 14: set(), 16: {"JourneyClockSkewed"}, 26: set()},
+        {"JourneyClockSkewed": (16, 24)},
+    ),
+    Case(
+        "a clock is put right after a moment",
+        {named("journey_clock_offset_seconds", instance=A): between(10, 12, always(30), always(0))},
+        {11: set(), 13: set(), 16: set()},
+    ),
+    Case(
+        "Redis is emptied",
+        {named("journey_table_failures_total", instance=A, failure="lost"): lambda s: float(s >= 600)},
+        {9: set(), 11: {"JourneyRedisLost"}, 38: set()},
+        {"JourneyRedisLost": (11, 34)},
+    ),
+    Case(
+        "half of what a lane reads is a robot's",
+        {of_lane("journey_lane_hottest_identity_ratio", "0"): between(10, 30, always(0.5), always(0))},
+        {10: set(), 14: set(), 16: {"JourneyHotIdentity"}, 41: set()},
+        {"JourneyHotIdentity": (16, 39)},
+    ),
+    Case(
+        "half of what a lane reads at night is one customer's",
+        {
+            of_lane("journey_lane_hottest_identity_ratio", "0"): between(10, 30, always(0.5), always(0)),
+            of_lane("journey_events_read_total", "0", channel="web"): growing(0.1),
+            of_lane("journey_events_total", "0", channel="web", outcome="folded"): growing(0.1),
+        },
+        {10: set(), 26: set(), 30: set()},
+    ),
+    Case(
         "a lane is rebuilt for a quarter of an hour",
         {
             state("0"): between(10, 25, gone, always(1)),

@@ -126,7 +126,7 @@ def test_an_alert_keeps_the_labels_that_its_summary_names(alert: dict[str, Any])
     has = {"job"} | {label.strip() for labels in re.findall(r"by \(([\w, ]+)\)", text) for label in labels.split(",")}
     if text.startswith("job_lane:"):
         has.add("lane")
-    if text.startswith("up "):
+    if text.startswith(("up ", "changes(process_")):
         has.add("instance")
     assert named <= has
 

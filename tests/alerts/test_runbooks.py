@@ -52,7 +52,7 @@ def test_the_commands_of_a_runbook_are_there(page: Path) -> None:
         if command.startswith("journey "):
             assert unknown(command) is None, f"{page.name}: {command}"
         if command.startswith("curl "):
-            called = re.fullmatch(r"curl -s \$WORKER/(\w+)( \| grep .+)?", command)
+            called = re.fullmatch(r"curl -s -m 5 \$WORKER/(\w+)( \| grep .+)?", command)
             assert called, f"{page.name}: {command}"
             assert called[1] in HEALTH, f"{page.name}: {command}"
 

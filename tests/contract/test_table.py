@@ -308,7 +308,7 @@ class TestScan:
         await server.flush()
         with pytest.raises(TableDoubt) as raised:
             await table.scan(0, 100)
-        assert raised.value.failure == "moved"
+        assert raised.value.failure == "lost"
 
 
 class TestRefusal:

@@ -46,6 +46,20 @@ BOARD = Board(
                     "Read by each lane. A lane far above the others has a customer, or a key, with most of the events.",
                     "eps",
                     (Query(f"sum by (lane) (rate(journey_events_read_total{{{_OF}}}{SINCE}))", "lane {{lane}}"),),
+                    width=6,
+                ),
+                Panel(
+                    "The hottest identity",
+                    "Its share of what a lane does, of the last minute. `journey identity hot` names it.",
+                    "percentunit",
+                    (
+                        Query(
+                            f"max by (lane) (journey_lane_hottest_identity_ratio{{{_OF}}})",
+                            "lane {{lane}}",
+                        ),
+                    ),
+                    steps=((0.25, "red"),),
+                    width=6,
                 ),
                 Panel(
                     "Doubts",
@@ -58,6 +72,7 @@ BOARD = Board(
                         ),
                     ),
                     empty="no doubts",
+                    width=6,
                 ),
                 Panel(
                     "Breaker",
@@ -65,6 +80,7 @@ BOARD = Board(
                     "none",
                     (Query(f"max by (lane) (journey_breaker_open{{{_OF}}})", "lane {{lane}}"),),
                     steps=((1, "red"),),
+                    width=6,
                 ),
             ),
         ),
@@ -131,6 +147,7 @@ BOARD = Board(
                     "s",
                     quantiles("journey_loop_delay_seconds", 0.5, 0.99, by="instance"),
                     steps=((1, "red"),),
+                    width=6,
                 ),
                 Panel(
                     "Pauses of the garbage collector",
@@ -143,12 +160,22 @@ BOARD = Board(
                         ),
                     ),
                     steps=((0.05, "orange"),),
+                    width=6,
+                ),
+                Panel(
+                    "Clocks",
+                    "How far the brokers' clock and that of a worker's machine are apart. Informs above 1 s.",
+                    "s",
+                    (Query('abs(journey_clock_offset_seconds{job="$job"})', "{{instance}}"),),
+                    steps=((1, "red"),),
+                    width=6,
                 ),
                 Panel(
                     "Events a batch",
                     "Large ones: lanes catch up, or transactions are slow.",
                     "short",
                     quantiles("journey_batch_events", 0.5, 0.99),
+                    width=6,
                 ),
             ),
         ),

@@ -1,6 +1,8 @@
 """`python -m tests.drills`: every fault that an alert is for, caused, told, mended by its runbook, and over."""
 
 import shutil
+import signal
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Final
@@ -22,7 +24,7 @@ def drills(
     only: Annotated[list[str] | None, typer.Option(help="Hold only this drill; can be given more than once.")] = None,
     names: Annotated[bool, typer.Option("--list", help="List the drills, and hold none.")] = False,
     factor: Annotated[float, typer.Option(min=1, max=30, help="By what durations of rules are divided.")] = FACTOR,
-    write: Annotated[bool, typer.Option(help=f"Write the table into {PAGE.name}, once all are held.")] = False,
+    write: Annotated[bool, typer.Option(help=f"Write what went well into {PAGE.name}.")] = False,
 ) -> None:
     """Cause each fault on a live pipeline, wait for its alert, follow its runbook, and wait until the alert is over.
 
@@ -39,29 +41,21 @@ def drills(
     if missing := [package for name, package in PROGRAMS.items() if shutil.which(name) is None]:
         console.print(f"needed: apt-get install --no-install-recommends {' '.join(missing)}", markup=False)
         raise typer.Exit(2)
-    outcomes = [_held(name, factor, console) for name in only or DRILLS]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # in order, as with Ctrl-C: nothing is left running
+    directory = KEPT.absolute() / time.strftime("%Y%m%d-%H%M%S")
+
+    def done(outcome: Outcome) -> None:
+        if write and outcome.right:
+            PAGE.write_text(page([outcome], factor, time.strftime("%Y-%m-%d", time.gmtime()), PAGE.read_text()))
+
+    def tell(name: str, what: str) -> None:
+        console.print(f"{name:22} {what}", markup=False)
+
+    outcomes = perform([DRILLS[name] for name in only or DRILLS], directory, factor, tell, done)
     show(outcomes, factor, console)
-    if write and not only and all(outcome.right for outcome in outcomes):
-        PAGE.write_text(page(outcomes, factor, time.strftime("%Y-%m-%d", time.gmtime())))
-        console.print(f"the table is in {PAGE}", markup=False)
     if not all(outcome.right for outcome in outcomes):
         raise typer.Exit(1)
-
-
-def _held(name: str, factor: float, console: Console) -> Outcome:
-    directory = KEPT.absolute() / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
-    directory.mkdir(parents=True)
-    began = time.monotonic()
-
-    def tell(text: str) -> None:
-        console.print(f"{name} {time.monotonic() - began:6.1f} s  {text}", markup=False)
-
-    outcome = perform(DRILLS[name], directory, factor, tell)
-    if outcome.right:
-        shutil.rmtree(directory)
-    else:
-        tell(f"WRONG: {outcome.failure}\nlogs are kept in {directory}")
-    return outcome
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 if __name__ == "__main__":

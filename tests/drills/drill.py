@@ -2,12 +2,14 @@
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from tests.drills.monitoring import Spoil
+from pipeline.errors import UserError
 from tests.drills.runbook import Command, Runbook, Said
 from tests.drills.scene import Scene, scene
 from tests.harness.waiting import until
@@ -17,10 +19,19 @@ PATIENCE_S: Final = 180.0
 """How long an alert may take to reach somebody, and to be taken back, with divided durations on a busy machine."""
 
 
+StackProps = Callable[[Path], AbstractContextManager[Mapping[str, Any]]]
+
+
+@contextmanager
+def usual(_: Path) -> Iterator[Mapping[str, Any]]:
+    yield {}
+
+
 @dataclass(frozen=True, slots=True)
 class Drill:
     """`name` as it is asked for, `what` happens, and the `alert` that must reach `receiver`.
 
+    `stack` gives what the stack is made with, for as long as it runs, and `needs` why the drill cannot be held here.
     `begin` causes it, `mend` does what the runbook says of it: it gets `typed`, which types the runbook's command that
     begins with the given words. `seen_from`: the worker that an engineer looks at. `says`: regular expressions, each of
     which something that the runbook has one look at must say. `suppressed`: alerts that Alertmanager keeps to itself
@@ -37,7 +48,7 @@ class Drill:
     suppressed: tuple[str, ...] = ()
     seen_from: Callable[[Scene], WorkerProcess] = lambda scene: scene.running[0]
     settings: Mapping[str, Any] = field(default_factory=dict)
-    stack: Mapping[str, Any] = field(default_factory=dict)
+    stack: StackProps = usual
     needs: Callable[[], str | None] = lambda: None
 
 
@@ -90,8 +101,8 @@ class Course:
         scene.until_whole()
         for each in runbook.confirms():
             self._type(each, mended=True)
-        told = scene.monitoring.told
-        outcome.beside = sorted({each.alert for each in told if each.status == "firing"} - {drill.alert})
+        told = {each.alert for each in scene.monitoring.told if each.status == "firing" and each.began >= began}
+        outcome.beside = sorted(told - {drill.alert})
 
     def _told(self, status: str, since: float) -> float:
         """The moment when the receiver was told so."""
@@ -121,7 +132,7 @@ class Course:
         worker = self.drill.seen_from(self.scene)
         said = self.scene.prompt.type(command.line, self.scene.address(worker), numbers)
         self.outcome.said.append(said)
-        trouble = said.trouble(mended=mended, gone=not worker.running)
+        trouble = said.trouble(mended=mended, gone=not worker.page("/livez")[0])
         assert trouble is None, f"{self.drill.alert}.md, {command.section}: {trouble}"
         return said
 
@@ -132,25 +143,51 @@ class Course:
 
 
 def perform(
-    drill: Drill,
+    drills: Sequence[Drill],
     directory: Path,
     factor: float,
-    tell: Callable[[str], None] = lambda _: None,
-    *,
-    spoil: Spoil = lambda rules: rules,
-    patience_s: float = PATIENCE_S,
-) -> Outcome:
-    """Holds it in `directory`. What goes wrong is in the outcome; nothing is left running."""
-    outcome = Outcome(drill)
-    if reason := drill.needs():
-        outcome.skipped = reason
-        return outcome
-    try:
-        with scene(directory, factor, drill.settings, drill.stack, spoil) as found:
-            Course(drill, found, outcome, tell, patience_s).run()
-    except AssertionError as failed:
-        outcome.failure = str(failed)
-    return outcome
+    tell: Callable[[str, str], None],
+    done: Callable[[Outcome], None],
+) -> list[Outcome]:
+    """Holds them one after the other, those with the same stack and settings on one pipeline, until one fails.
+
+    `tell` hears the name of a drill and what happens in it, `done` how each ended. What goes wrong is in the outcomes;
+    nothing is left running. Logs are in `directory`, by the first drill of a pipeline.
+    """
+    outcomes: list[Outcome] = []
+    waiting = list(drills)
+    while waiting:
+        lead = waiting[0]
+        if reason := lead.needs():
+            outcomes.append(Outcome(waiting.pop(0), skipped=reason))
+            continue
+        alike = [each for each in waiting if (each.stack, each.settings) == (lead.stack, lead.settings)]
+        began = time.monotonic()
+        folder = directory / lead.name
+        folder.mkdir(parents=True)
+        outcome = Outcome(lead)
+        try:
+            with lead.stack(folder) as props, scene(folder, factor, lead.settings, props) as found:
+                for drill in (each for each in alike if not each.needs()):
+                    outcome = Outcome(drill)
+                    name, began = drill.name, time.monotonic()
+                    found.until_calm(drill.alert)
+                    Course(drill, found, outcome, partial(_tell_since, tell, name, began)).run()
+                    waiting.remove(drill)
+                    outcomes.append(outcome)
+                    done(outcome)
+        except (AssertionError, UserError, OSError, RuntimeError) as failed:
+            outcome.failure = str(failed)
+            _tell_since(tell, outcome.drill.name, began, f"WRONG: {failed}\nlogs are in {folder}")
+            if outcome.drill in waiting:
+                waiting.remove(outcome.drill)
+                outcomes.append(outcome)
+                done(outcome)
+    return sorted(outcomes, key=lambda each: drills.index(each.drill))
+
+
+def _tell_since(tell: Callable[[str, str], None], name: str, began: float, what: str) -> None:
+    tell(name, f"{time.monotonic() - began:6.1f} s  {what}")
 
 
 def _listed(names: set[str]) -> str:

@@ -1,6 +1,7 @@
 """A real Prometheus and a real Alertmanager over live workers, with the files of deploy/prometheus, and who is told."""
 
 import json
+import re
 import threading
 import time
 import urllib.parse
@@ -15,6 +16,7 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 
 from pipeline.dev.stack_net import LOOPBACK, free_port
+from pipeline.domain.moments import parse_moment
 from tests.alerts.promtool import ALERTS, DEPLOY, RECORDING, SLO, tool
 from tests.drills.shortened import shortened
 from tests.harness.programs import program
@@ -35,9 +37,10 @@ Spoil = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """That somebody was told of an alert, or of its end. `at`: seconds since 1970."""
+    """That somebody was told of an alert, or of its end; when, and since when it fires (seconds since 1970)."""
 
     at: float
+    began: float
     receiver: str
     status: str
     labels: Mapping[str, str]
@@ -143,7 +146,14 @@ def _receivers(told: list[Told]) -> Iterator[int]:
             now = time.time()
             message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             told.extend(
-                Told(now, message["receiver"], each["status"], each["labels"], each["annotations"])
+                Told(
+                    now,
+                    _moment(each["startsAt"]),
+                    message["receiver"],
+                    each["status"],
+                    each["labels"],
+                    each["annotations"],
+                )
                 for each in message["alerts"]
             )
             self.send_response(200)
@@ -160,6 +170,10 @@ def _receivers(told: list[Told]) -> Iterator[int]:
         server.shutdown()
         server.server_close()
         serving.join()
+
+
+def _moment(written: str) -> float:
+    return parse_moment(re.sub(r"\.(\d{3})\d*", r".\1", written)) / 1000
 
 
 def _json(url: str) -> Any:

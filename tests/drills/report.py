@@ -1,5 +1,6 @@
 """The table of the drills, for a terminal and for docs/drills.md."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -9,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.drills.drill import Outcome
-from tests.drills.scene import RATE, WORKERS
+from tests.drills.faults import DRILLS
+from tests.drills.scene import PARTITIONS, RATE, WORKERS
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "drills.md"
 _HEADINGS: Final = (
@@ -40,18 +42,25 @@ def show(outcomes: Sequence[Outcome], factor: float, console: Console) -> None:
     console.print(verdict + (f"; {skipped} could not be held here" if skipped else ""), markup=False)
 
 
-def page(outcomes: Sequence[Outcome], factor: float, day: str) -> str:
-    """docs/drills.md: the table with each runbook's commands below."""
-    rows = ["| " + " | ".join(_HEADINGS) + " |", "|" + " --- |" * len(_HEADINGS)]
-    rows += ["| " + " | ".join(_row(outcome)) + " |" for outcome in outcomes]
-    commands = [
-        f"- **{outcome.drill.name}**: {outcome.drill.what}. Typed: "
+def page(outcomes: Sequence[Outcome], factor: float, day: str, before: str = "") -> str:
+    """docs/drills.md with these drills in it; of others what it said `before`. The commands of runbooks stand below."""
+    rows = dict(_ROW.findall(before)) | {
+        outcome.drill.name: "| " + " | ".join((*_row(outcome), f"{day}, 1/{factor:g}")) + " |" for outcome in outcomes
+    }
+    typed = dict(_TYPED.findall(before)) | {
+        outcome.drill.name: f"- **{outcome.drill.name}**: {outcome.drill.what}. Typed: "
         + ", ".join(f"`{said.line}` ({said.status})" for said in outcome.said)
         for outcome in outcomes
         if outcome.said
-    ]
-    return "\n".join([*_PREFACE, "", f"Held on {day}: {_setting(factor)}.", "", *rows, "", *_BELOW, "", *commands, ""])
+    }
+    names = [name for name in DRILLS if name in rows]
+    table = ["| " + " | ".join((*_HEADINGS, "held")) + " |", "|" + " --- |" * (len(_HEADINGS) + 1)]
+    table += [rows[name] for name in names]
+    return "\n".join([*_PREFACE, "", *table, "", *_BELOW, "", *(typed[name] for name in names if name in typed), ""])
 
+
+_ROW: Final = re.compile(r"^(?=\| ([a-z-]+) \| Journey)(.*)$", re.MULTILINE)
+_TYPED: Final = re.compile(r"^(?=- \*\*([a-z-]+)\*\*: )(.*)$", re.MULTILINE)
 
 _PREFACE: Final = (
     "# Drills",
@@ -66,14 +75,14 @@ _BELOW: Final = (
     "Times run from the fault until the receiver is told, and from the mend until it is told that it is over. What a",
     "rule waits is so many times longer in production; what does not depend on rules (a session timeout, a rebuild, a",
     "threshold of 60 s) is not. In brackets: the exit status of what was typed; 1 is an answer while something is",
-    "wrong.",
+    "wrong. The last column is the day, and by what the durations of rules and routes were divided.",
 )
 
 
 def _setting(factor: float) -> str:
     return (
         f"durations of rules and routes divided by {factor:g}, {len(WORKERS)} workers, {RATE:g} events/s, "
-        "each drill on a pipeline of its own"
+        f"{PARTITIONS} lanes"
     )
 
 

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,8 @@ OVER: Final = "It is over when"
 _FENCED: Final = re.compile(r"^ {4,}(\S.*)$", re.MULTILINE)
 _IN_A_SENTENCE: Final = re.compile(r"`([^`\n]+)`")
 _READS: Final = re.compile(
-    r"journey (status|doctor|topics check|touches|tail|busiest|check)\b|curl -s |redis-cli .*(ping|info|slowlog get)"
+    r"journey (status|doctor|topics check|touches|tail|identity hot|check)\b|curl -s "
+    r"|redis-cli .*(ping|info|slowlog get)"
     r"|kafka-[\w-]+\.sh .*(--describe|find-hanging|describe)"
 )
 """What changes nothing, so that it may be typed at any time. All else is typed where a drill says that it mends."""
@@ -99,12 +100,15 @@ class Prompt:
     broker: str
     redis: str
     tools: Path
+    machine: dict[str, str] = field(default_factory=dict)
+    """What else is so on the machine where it is typed."""
 
     def type(self, line: str, worker: str, numbers: Mapping[str, object] | None = None) -> Said:
         """Types it as it stands, with capital letters for numbers replaced; `worker` is host:port."""
         line = _NUMBER.sub(lambda found: str((numbers or {}).get(found[0], found[0])), line)
         environment = {
             **os.environ,
+            **self.machine,
             "JOURNEY_CONFIG": str(self.config),
             "WORKER": worker,
             "BROKER": self.broker,

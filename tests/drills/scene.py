@@ -2,9 +2,9 @@
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +24,7 @@ RATE: Final = 40.0
 """Events a second, over all lanes."""
 LIFE: Final = 8
 """Events a customer, after which a new one comes."""
-START_S: Final = 90.0
+START_S: Final = 180.0
 
 KAFKA_TOOLS: Final = {
     "kafka-transactions.sh": "org.apache.kafka.tools.TransactionsCommand",
@@ -73,7 +73,9 @@ class Scene:
     monitoring: Monitoring
     prompt: Prompt
     traffic: Traffic
-    notes: dict[str, Any]
+    notes: dict[str, Any] = field(default_factory=dict)
+    _over: threading.Event = field(default_factory=threading.Event)
+    _lasting: threading.Thread | None = None
 
     @property
     def workers(self) -> Mapping[str, WorkerProcess]:
@@ -82,6 +84,43 @@ class Scene:
     @property
     def running(self) -> list[WorkerProcess]:
         return [worker for worker in self.workers.values() if worker.running]
+
+    def until_calm(self, alert: str, within_s: float = START_S) -> None:
+        """Until all runs, and nobody knows anything of this alert any more."""
+        self.until_whole(within_s)
+        watch = self.monitoring
+        until(lambda: alert not in watch.firing() | watch.active().keys(), f"{alert} is over", within_s)
+
+    def deploy(self, planted: Mapping[str, Any] | None = None) -> None:
+        """All workers with other code, one after the other."""
+        for name, worker in list(self.workers.items()):
+            if worker.running:
+                worker.stop()
+            self.app.worker(name, planted=planted)
+
+    def while_it_lasts(self, act: Callable[[], None], every_s: float) -> None:
+        """Does so again and again, from a thread of its own, until `end_it` or the end of the scene."""
+
+        def run() -> None:
+            try:
+                while not self._over.wait(every_s):
+                    act()
+            except BaseException as error:  # noqa: BLE001 - whoever waits for an alert looks at it
+                self.traffic.failure = error
+
+        self._over.clear()
+        self._lasting = threading.Thread(target=run, name="fault", daemon=True)
+        self._lasting.start()
+
+    def end_it(self) -> None:
+        self._over.set()
+        if self._lasting is not None:
+            self._lasting.join()
+            self._lasting = None
+
+    def send(self, customer: str, kind: str, **more: Any) -> None:
+        """One event of now on the web."""
+        self.app.sender.event("web", customer, kind, time.time_ns() // 1_000_000, **more)
 
     def address(self, worker: WorkerProcess) -> str:
         return f"{LOOPBACK}:{worker.port}"
@@ -118,7 +157,8 @@ def scene(
         tools = {name: java_command(directory, main) for name, main in KAFKA_TOOLS.items()}
         prompt = Prompt(app.config, stack.bootstrap, stack.redis_url, kafka_tools(directory / "tools", tools))
         traffic = Traffic(app)
-        found = Scene(stack, app, watch, prompt, traffic, {})
+        found = Scene(stack, app, watch, prompt, traffic)
+        owned.callback(found.end_it)
         found.until_whole()
         traffic.start()
         owned.callback(traffic.stop)

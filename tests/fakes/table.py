@@ -331,7 +331,7 @@ class FakeTable:
     def _expect(self, position: bytes | None, found: bytes | None) -> None:
         if (found or b"") != (position or b""):
             self._guarded = False
-            raise TableDoubt(f"redis: {self._key} is at {found!r}, not at {position!r}", "moved")
+            raise TableDoubt(f"redis: {self._key} is at {found!r}, not at {position!r}", "moved" if found else "lost")
 
 
 @contextmanager

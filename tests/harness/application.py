@@ -118,10 +118,11 @@ class Application:
         environment: Mapping[str, str] | None = None,
         preloaded: bool = False,
     ) -> WorkerProcess:
-        """A worker, started; one of that name must have ended before. Its log goes on."""
+        """A worker, started; one of that name must have ended before. Its log and its port go on."""
         before = self.workers.get(name)
         assert before is None or not before.running, f"{name} still runs"
-        worker = WorkerProcess(name, self.config, free_port(), self.directory, planted, environment, preloaded)
+        port = before.port if before is not None else free_port()
+        worker = WorkerProcess(name, self.config, port, self.directory, planted, environment, preloaded)
         self.workers[name] = worker
         return worker.start()
 

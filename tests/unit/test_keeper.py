@@ -158,3 +158,46 @@ async def test_a_lane_that_leaves_during_a_tick_leaves_no_series_behind() -> Non
     shown = metrics.exposition("")[0].decode().splitlines()
     lanes_shown = [line for line in shown if line.startswith("journey_lane_progress_timestamp_seconds{")]
     assert lanes_shown == [f'journey_lane_progress_timestamp_seconds{{lane="{lane}"}} 0.005' for lane in (0, 1)]
+
+
+async def test_a_lane_that_proves_nothing_yet_shows_what_was_proven_of_it_before() -> None:
+    """Else whoever starts a worker again takes a lane that stands for one that has no age, and its alert is gone."""
+    log, metrics = Log(), PrometheusMetrics()
+
+    class New(Lane):
+        def progress_record(self) -> ProgressRecord:
+            return ProgressRecord(self.partition, self.world, None, 0, "", "", "", "")
+
+    lane, watermark = New(0, log), Watermark(1, 0)
+    watermark.enter(lane.world)
+    here = keeper_of(log, watermark, lambda: [lane], metrics)
+
+    def shown() -> list[str]:
+        lines = metrics.exposition("")[0].decode().splitlines()
+        return [line for line in lines if line.startswith("journey_lane_progress_timestamp_seconds{")]
+
+    await here.tick()
+    assert shown() == []
+    log.there += [(10, said(0, 7_000)), (11, said(0, 6_000))]
+    await here.read()
+    await here.tick()
+    assert shown() == ['journey_lane_progress_timestamp_seconds{lane="0"} 7.0']
+
+
+@pytest.mark.parametrize(("asked", "answered", "offset"), [(990, 1_010, 0.0), (500, 601, 0.4), (3_501, 3_600, -2.5)])
+async def test_clocks_differ_by_what_the_way_there_and_back_does_not_explain(
+    asked: int, answered: int, offset: float
+) -> None:
+    """The broker appends at 1001."""
+    log, metrics = Log(), PrometheusMetrics()
+    clock = RealTime()
+    clock.ms = asked
+
+    class Slow(Log):
+        async def publish(self, record: ProgressRecord) -> tuple[int, int]:
+            clock.ms = answered
+            return await log.publish(record)
+
+    here = Keeper(Slow(), Watermark(1, 0), clock, metrics, lambda: [Lane(0, log)], ("raw",), 1.0, False)
+    await here.tick()
+    assert f"\njourney_clock_offset_seconds {offset}\n" in metrics.exposition("")[0].decode()

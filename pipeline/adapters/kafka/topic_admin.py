@@ -54,10 +54,10 @@ async def topic_admin(settings: Settings) -> AsyncIterator["TopicAdmin"]:
         yield TopicAdmin(admin, settings)
     except KafkaConnectionError as error:
         raise Unreachable(
-            f"Kafka does not answer at {settings.brokers}: is it running, and is `brokers` right?"
+            f"Kafka does not answer at {settings.brokers}: is it running, and is `brokers` right?", 1
         ) from error
     except TimeoutError as error:
-        raise Unreachable(f"Kafka at {settings.brokers} took too long to answer") from error
+        raise Unreachable(f"Kafka at {settings.brokers} took too long to answer", 1) from error
     except (KafkaError, OSError) as error:
         raise UserError(f"Kafka at {settings.brokers}: {error or type(error).__name__}") from error
     finally:

@@ -163,7 +163,7 @@ class RedisTable:
             raise TableDoubt(
                 f"redis: lost data during the rebuild of the {self._label}: "
                 f"{has_fields} of {fields} fields and {has_due} of {due} timers are left",
-                "moved",
+                "lost",
             )
 
     async def _put_in_place(self, attempt: str, filled: Keys, position: bytes, fields: int, due: int) -> None:
@@ -225,7 +225,10 @@ class RedisTable:
     def _expect(self, position: bytes | None, found: bytes | None) -> None:
         if (found or b"") != (position or b""):
             self._guarded = False
-            raise TableDoubt(f"redis: the {self._label} is at {_shown(found)}, not at {_shown(position)}", "moved")
+            raise TableDoubt(
+                f"redis: the {self._label} is at {_shown(found)}, not at {_shown(position)}",
+                "moved" if found else "lost",
+            )
 
 
 async def _gathered(content: AsyncIterator[TableWrite], position: bytes) -> AsyncGenerator[TableWrite]:
