@@ -177,6 +177,9 @@ class Settings(Section):
     stuck_after_s: float = _setting(
         60.0, "s", "a lane that has work and stands for so long without a known reason ends the process", gt=0
     )
+    ready_lag: int = _setting(
+        10_000, "records", "a lane that has more than so many left to read has not caught up: it is not ready", ge=1
+    )
     http_host: Annotated[str, Field(min_length=1)] = _setting("127.0.0.1", "", "where health and metrics listen")
     http_port: int = _setting(9464, "port", "their port; 0: they do not listen", ge=0, le=65_535)
     log_format: Literal["auto", "json", "pretty"] = _setting(

@@ -18,7 +18,7 @@ from pipeline.application.lane_metrics import begin_stage_changes, count_stage_c
 from pipeline.application.lane_models import KEY as MODELS
 from pipeline.application.lane_models import LaneModels, decode_models, encode_models
 from pipeline.application.lane_record import LaneRecord, copy_lane, encode_lane
-from pipeline.application.ports import Entry, Outgoing, Record, Table, TableWrite, Writer
+from pipeline.application.ports import Entry, Outgoing, Record, Table, TableDoubt, TableWrite, Writer
 from pipeline.application.posting import bury_astray, by_home
 from pipeline.application.rulebook import Rulebook, Rules
 from pipeline.application.settings import LanePorts, LaneSettings
@@ -33,7 +33,7 @@ from pipeline.application.stitch import (
     write_out,
 )
 from pipeline.application.switching import obey
-from pipeline.application.taking import place
+from pipeline.application.taking import NOWHERE, place
 from pipeline.domain.moments import format_moment
 from pipeline.domain.packing import Names
 
@@ -170,6 +170,12 @@ class Hold:
     def cached(self) -> int:
         """How many profiles are in memory."""
         return len(self._cache)
+
+    async def look_at_table(self) -> None:
+        """TableDoubt if the table is not where it was left, or Redis does not answer."""
+        found = await self._table.position()
+        if (found or NOWHERE) != self.position:
+            raise TableDoubt(f"redis: the table is at {found!r}, not at {self.position!r}", "moved")
 
     async def note(self, change: Callable[[LaneRecord], None]) -> None:
         """Commits a change of the lane record alone."""

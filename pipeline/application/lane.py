@@ -59,6 +59,9 @@ BACK_OFF = (0.1, 2.0)
 MEMBERSHIP_WAIT = 0.5
 IDLE_CHECK = 0.02
 
+TABLE_CHECK = 5.0
+"""Seconds after which a lane that has nothing to do asks Redis whether the table still stands where it was left."""
+
 
 class Lane:
     """Implements ports.LaneHandle. `rulebook` and `watermark` are shared by the lanes of a process."""
@@ -100,7 +103,7 @@ class Lane:
         self._state: State = "new"
         self._reason = ""
         self._detail = ""
-        self._since = self._moved = ports.clock.monotonic()
+        self._since = self._moved = self._table_seen = ports.clock.monotonic()
         steps = Steps(
             say=lambda reason, detail: self._set("waiting", reason, detail),
             stopping=self._stop.is_set,
@@ -163,6 +166,7 @@ class Lane:
             next={} if hold is None else hold.record.next,
             position="" if hold is None else hold.position.decode(),
             watermark=None if hold is None else hold.record.watermark,
+            empty=[topic for topic, queue in self._merge.queues.items() if not queue.queued],
         )
 
     async def release(self) -> None:
@@ -230,6 +234,7 @@ class Lane:
         self._taking = None
         standing = taking.result()
         hold = self._hold = await self._accept(standing)
+        self._table_seen = self._ports.clock.monotonic()
         await failpoints.reached(Failpoint.TAKE_ACCEPTED)
         self._ports.metrics.increment("lane_takes_total", 1, str(self._partition))
         log.info(
@@ -426,7 +431,10 @@ class Lane:
             if not self._merge.ready():
                 self._read_nothing(hold)
                 if not self._timers_due(hold) and not hold.carrying:
-                    await self._sleep()
+                    if self._table_unseen():
+                        await self._look_at_table(hold)
+                    else:
+                        await self._sleep()
                     continue
             elif await self._waited_for_older():
                 continue
@@ -499,7 +507,7 @@ class Lane:
             hold.rule(rules, self._stitch(rules))
             self._gauge.reset()
         self._doubts = 0
-        self._moved = self._ports.clock.monotonic()
+        self._moved = self._table_seen = self._ports.clock.monotonic()
         appended = {source.topic: records[-1].timestamp for source, records in runs}
         self._progress.committed(hold.record.next, appended)
         self._ports.metrics.publish(self._partition, hold.record)
@@ -524,6 +532,14 @@ class Lane:
             return False
         await self._rest(IDLE_CHECK)
         return True
+
+    def _table_unseen(self) -> bool:
+        return self._ports.clock.monotonic() - self._table_seen > TABLE_CHECK
+
+    async def _look_at_table(self, hold: Hold) -> None:
+        """With nothing to read, nobody else would notice before the next event that Redis is away or has lost data."""
+        await hold.look_at_table()
+        self._table_seen = self._ports.clock.monotonic()
 
     def _read_nothing(self, hold: Hold) -> None:
         """Markers and aborted records move the position too, and there is nothing to commit about them."""
@@ -579,6 +595,8 @@ class Lane:
         for topic, end in ends.items():
             if end is not None:
                 self._ports.metrics.set("lane_lag_records", max(0, end - hold.record.next.get(topic, 0)), lane, topic)
+        if self._table_unseen():
+            self._wake.set()
 
     def watermark_rose(self) -> None:
         """The watermark that the lanes share has a new value."""

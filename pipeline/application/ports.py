@@ -264,7 +264,7 @@ class LaneReport:
     `state`: new, taking, running, waiting, parked, stopped. `reason`: why it does not move, one of "", "replaying",
     "redis", "kafka", "fenced", "breaker", "paused", "retention", "membership". `since`: monotonic seconds of the last
     change of (state, reason); `moved`: monotonic seconds of the last commit or empty read. `next`: topic -> next
-    offset.
+    offset. `empty`: the topics of which nothing is in memory.
     """
 
     partition: int
@@ -278,6 +278,7 @@ class LaneReport:
     next: Mapping[str, int]
     position: str
     watermark: int | None
+    empty: Sequence[str] = ()
 
 
 class LaneHandle(Protocol):

@@ -1,6 +1,8 @@
 """How far the lanes of this worker are behind, for people: lag tools, metrics, the watchdog."""
 
+import asyncio
 from collections.abc import Mapping
+from typing import NoReturn
 
 import structlog
 
@@ -14,9 +16,12 @@ log = structlog.get_logger(__name__)
 EVERY_S = 5.0
 """Between two looks."""
 
+UNKNOWN_S = 0.5
+"""As long as a lane here has never been looked at."""
+
 
 class Lag:
-    """What every lane here had still to read when it was last asked for; `of` and `all` are safe from any thread."""
+    """What every lane here had still to read when last asked for; `all` and `by_lane` are safe from any thread."""
 
     def __init__(self, inputs: ConsumerInputs, lanes: LaneSet, metrics: Metrics | None = None) -> None:
         self._inputs = inputs
@@ -25,6 +30,14 @@ class Lag:
         self._ends: Mapping[tuple[str, int], int] = {}
         self.unanswered = False
         """Whether Kafka gave no answer the last time: without this an idle worker would not notice that it is away."""
+
+    async def look_on(self) -> NoReturn:
+        """Looks until cancelled."""
+        while True:
+            await self.look()
+            known = self.by_lane()
+            new = self.unanswered or any(report.partition not in known for report in self._lanes.reports())
+            await asyncio.sleep(UNKNOWN_S if new else EVERY_S)
 
     async def look(self) -> None:
         """Asks for the ends of all inputs here and publishes the group's offsets; failures are only logged."""
@@ -47,9 +60,12 @@ class Lag:
         ends = self._ends
         return {place: max(0, ends[place] - position) for place, position in self._positions().items() if place in ends}
 
-    def of(self, partition: int) -> int:
-        """Positions that a lane has still to read, over all its inputs; 0 if that is not known."""
-        return sum(behind for (_, number), behind in self.all().items() if number == partition)
+    def by_lane(self) -> dict[int, int]:
+        """Positions that each lane has still to read, over all its inputs; a lane is left out if that is not known."""
+        known: dict[int, int] = {}
+        for (_, partition), behind in self.all().items():
+            known[partition] = known.get(partition, 0) + behind
+        return known
 
     def _positions(self) -> dict[tuple[str, int], int]:
         return {

@@ -34,7 +34,7 @@ from pipeline.worker.every import every
 from pipeline.worker.gc_pauses import measure_pauses
 from pipeline.worker.health import Health, patience
 from pipeline.worker.inputs import ConsumerInputs
-from pipeline.worker.lag import EVERY_S, Lag
+from pipeline.worker.lag import Lag
 from pipeline.worker.lanes import LaneSet
 from pipeline.worker.transport import consumer_of
 from pipeline.worker.watchdog import Watchdog
@@ -117,7 +117,7 @@ def run_worker(settings: Settings, wire: Wire) -> int:
 
 async def _run(settings: Settings, wire: Wire, end: Deadline) -> int:
     asked_to_stop = _stop_on_signals(end)
-    health = Health()
+    health = Health(settings.ready_lag)
     surroundings = Surroundings(settings, ConsumerInputs(settings.step_timeout_s), health)
     beating = asyncio.create_task(every(BEAT_S, _beat(health)), name="beat")
     giving_up = asyncio.create_task(_cancel_at(asked_to_stop, asyncio.current_task()), name="signals before the start")
@@ -149,9 +149,9 @@ async def _work(around: Surroundings, wiring: Wiring, datadir: str, asked_to_sto
     around.health.waiting_for = "a place in the consumer group"
 
     async def work() -> None:
+        watchdog.start()
         await app.start()
         _settle_memory()
-        watchdog.start()
         around.health.started, around.health.waiting_for = True, ""
         log.info("worker.started", application=around.settings.application, compiled=compiled())
         if not compiled():
@@ -159,7 +159,7 @@ async def _work(around: Surroundings, wiring: Wiring, datadir: str, asked_to_sto
         if wiring.on_started is not None:
             wiring.on_started()
         async with asyncio.TaskGroup() as group:
-            group.create_task(every(EVERY_S, lag.look), name="lag")
+            group.create_task(lag.look_on(), name="lag")
             group.create_task(measure_delays(wiring.metrics), name="delays")
             group.create_task(measure_pauses(wiring.metrics), name="pauses")
             for part in wiring.background:

@@ -1,14 +1,16 @@
 """Ends a process that no longer gets anywhere, and says before why it looks dead.
 
-A lane that knows why it waits is alive. One that has work, gives no reason and stands is not, and neither is an event
-loop that no longer runs. Looked at from a thread of its own, which a stuck loop cannot stop.
+A lane that knows why it waits is alive. One that has work, gives no reason and stands is not; neither is an input that
+is no longer fetched, a lane that the group has forgotten, or an event loop that no longer runs. Looked at from a thread
+of its own, which a stuck loop cannot stop. docs/decisions says of which known bugs (stuck consumers).
 """
 
 import os
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
@@ -20,6 +22,19 @@ LEAVE_AFTER_S = 5.0
 EXIT_CODE = 70
 
 
+FORGOTTEN: Final = "membership"
+"""The one reason of a lane that a restart mends: the group goes on without it, and nobody tells it."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputSight:
+    """An input with nothing of it in memory: its `position`, and how many records wait in Kafka `behind` that."""
+
+    topic: str
+    position: int
+    behind: int
+
+
 @dataclass(frozen=True, slots=True)
 class LaneSight:
     """One lane: `moved` changes with every step forward, `work` counts what waits, `reason` is why it waits itself."""
@@ -28,6 +43,7 @@ class LaneSight:
     moved: float
     work: int
     reason: str
+    inputs: Sequence[InputSight] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +57,7 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How many seconds a thing may stand: a lane with work, a loop, the whole worker outside of its consumer group."""
+    """How many seconds a thing may stand: a lane or input with work, a loop, a worker or lane outside of its group."""
 
     lane_s: float
     loop_s: float
@@ -64,19 +80,32 @@ class Stalls:
             if (stood := self._standing(("loop", name), beat, elapsed)) > self._patience.loop_s
         ]
         for lane in sight.lanes:
-            key = ("lane", lane.partition)
-            idle = lane.reason or not lane.work
-            stood = self._forget(key) if idle else self._standing(key, lane.moved, elapsed)
-            if stood > self._patience.lane_s:
-                complaints.append(
-                    f"lane {lane.partition} has {lane.work} records to do and has not moved for {stood:.0f} s"
-                )
+            complaints += self._look_at_lane(lane, elapsed)
         stood = self._forget("group") if sight.flowing else self._standing("group", 0.0, elapsed)
         if stood > self._patience.group_s:
             complaints.append(f"the worker has had no place in its consumer group for {stood:.0f} s")
         for gone in self._seen.keys() - self._keys(sight):
             self._forget(gone)
         return complaints
+
+    def _look_at_lane(self, lane: LaneSight, elapsed: float) -> Iterator[str]:
+        idle = lane.reason or not lane.work
+        key: Hashable = ("lane", lane.partition)
+        stood = self._forget(key) if idle else self._standing(key, lane.moved, elapsed)
+        if stood > self._patience.lane_s:
+            yield f"lane {lane.partition} has {lane.work} records to do and has not moved for {stood:.0f} s"
+        for each in lane.inputs:
+            key = ("input", lane.partition, each.topic)
+            stood = self._forget(key) if idle or not each.behind else self._standing(key, each.position, elapsed)
+            if stood > self._patience.lane_s:
+                yield (
+                    f"lane {lane.partition} has got nothing of {each.topic} for {stood:.0f} s, "
+                    f"where {each.behind} records wait behind {each.position}"
+                )
+        key = (FORGOTTEN, lane.partition)
+        stood = self._standing(key, 0.0, elapsed) if lane.reason == FORGOTTEN else self._forget(key)
+        if stood > self._patience.group_s:
+            yield f"lane {lane.partition} has not been in its consumer group for {stood:.0f} s"
 
     def _standing(self, key: Hashable, mark: float, elapsed: float) -> float:
         if self._seen.get(key) != mark:
@@ -91,9 +120,9 @@ class Stalls:
         return 0.0
 
     def _keys(self, sight: Sight) -> set[Hashable]:
-        return (
-            {"group"} | {("loop", name) for name, _ in sight.beats} | {("lane", lane.partition) for lane in sight.lanes}
-        )
+        lanes = {(kind, lane.partition) for lane in sight.lanes for kind in ("lane", FORGOTTEN)}
+        inputs = {("input", lane.partition, each.topic) for lane in sight.lanes for each in lane.inputs}
+        return {"group"} | {("loop", name) for name, _ in sight.beats} | lanes | inputs
 
 
 class Watchdog:

@@ -1,21 +1,26 @@
 """A worker with bugs planted in its fold: `python -m tests.harness.planted_bugs worker --config FILE`.
 
 PLANTED, a JSON object, says which: `event_raises` (types of events), `time_raises` (customer ids whose timers raise),
-`stands` (lanes that wait for ever over their first batch), `version`, under which the program believes to run, and
-`records`, faults in what is written to Kafka (see `planted_records`).
+`stands` (lanes that wait for ever over their first batch), `blocks` (they block the event loop instead, for which the
+watchdog then has so many seconds), `deaf` (a topic of which no lane gets anything), `version`, under which the program
+believes to run, and `records`, faults in what is written to Kafka (see `planted_records`).
 """
 
 import asyncio
 import json
 import os
+import time
+from collections.abc import Callable
 from typing import Any
 
 from pipeline.application.hold import Hold
+from pipeline.application.lane import Lane
+from pipeline.application.ports import Fetched
 from pipeline.cli.main import run
 from pipeline.domain.feed import Feed
 from pipeline.domain.fold import Fold, Outcome
 from pipeline.domain.profile import Event, Profile
-from pipeline.worker import wiring
+from pipeline.worker import health, wiring
 from tests.harness.planted_records import plant_records
 from tests.mutants.registry import plant_for_good
 
@@ -57,6 +62,23 @@ async def stand(*_: object) -> None:
     await asyncio.Event().wait()
 
 
+async def block(*_: object) -> None:
+    """As a computation without an end would: the loop never gets its turn again."""
+    while True:
+        time.sleep(0.01)  # noqa: ASYNC251 - that is the point
+
+
+def offer_but(topic: str) -> Callable[[Lane, Fetched], None]:
+    """Loses what is fetched of a topic, as a client that has forgotten a partition does."""
+    offer = Lane.offer
+
+    def offer_others(lane: Lane, fetched: Fetched) -> None:
+        if fetched.topic != topic:
+            offer(lane, fetched)
+
+    return offer_others
+
+
 def plant(planted: dict[str, Any]) -> None:
     types = frozenset(planted.get("event_raises", ()))
     customers = frozenset(planted.get("time_raises", ()))
@@ -67,6 +89,11 @@ def plant(planted: dict[str, Any]) -> None:
     setattr(wiring, "Fold", make)  # noqa: B010 - mypy refuses to assign another class
     if planted.get("stands"):
         setattr(Hold, "fold", stand)  # noqa: B010 - likewise
+    if seconds := planted.get("blocks"):
+        setattr(Hold, "fold", block)  # noqa: B010 - likewise
+        health.LOOP_SILENT_S = seconds
+    if topic := planted.get("deaf"):
+        setattr(Lane, "offer", offer_but(topic))  # noqa: B010 - likewise
     if records := planted.get("records"):
         plant_records(records)
     if version := planted.get("version"):

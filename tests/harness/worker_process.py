@@ -133,9 +133,10 @@ class WorkerProcess:
         return self.page("/livez")[0] == 200
 
     def waits(self) -> dict[str, str]:
-        """Why it is not ready, by lane; empty if it is, or does not answer."""
+        """The word why it is not ready, by lane; empty if it is, or does not answer."""
         _, body = self.page("/readyz")
-        return dict(json.loads(body).get("waits", {})) if body else {}
+        said = json.loads(body)["waits"] if body else []
+        return {"worker" if each["lane"] is None else f"lane {each['lane']}": each["reason"] for each in said}
 
     def lanes(self) -> list[dict[str, Any]]:
         """The lanes as /status tells of them."""

@@ -215,7 +215,7 @@ async def test_lag_is_known_and_published_for_tools(settings: Settings, tmp_path
         await traffic.send(140)
         await until(lambda: len(numbers_in(tmp_path)) == 270, "all records but ten")
         await lag.look()
-        assert (lag.of(0), lag.of(1)) == (0, 10)
+        assert lag.by_lane() == {0: 0, 1: 10}
         shown = f'journey_lane_readable_lag_records{{lane="1",topic="{topics[0]}"}} 10.0'
         assert shown in metrics.exposition("")[0].decode().splitlines()
         admin = AIOKafkaAdminClient(bootstrap_servers=settings.brokers)

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from pipeline.worker.watchdog import LaneSight, Patience, Sight, Stalls, Watchdog
+from pipeline.worker.watchdog import InputSight, LaneSight, Patience, Sight, Stalls, Watchdog
 
 PATIENCE = Patience(lane_s=60, loop_s=30, group_s=300)
 
@@ -25,6 +25,31 @@ def complaints_after(seconds: int, sight: Sight, moving: Sight | None = None) ->
 
 BEATING = seen(beats=())
 STUCK = LaneSight(3, moved=1.0, work=9, reason="")
+
+
+def moving(moved: float, *inputs: InputSight, reason: str = "") -> Sight:
+    """A lane that goes on, whatever its inputs do."""
+    return seen(LaneSight(3, moved, 9, reason, inputs), beats=())
+
+
+def test_an_input_that_is_not_fetched_counts_though_its_lane_goes_on_with_the_others() -> None:
+    deaf, idle = InputSight("raw.web", 5, 7), InputSight("raw.store", 9, 0)
+    stalls, found = Stalls(PATIENCE), list[str]()
+    for second in range(62):
+        found = stalls.look(moving(float(second), deaf, idle), 1.0 if second else 0.0)
+        assert second > 60 or found == []
+    assert found == ["lane 3 has got nothing of raw.web for 61 s, where 7 records wait behind 5"]
+    assert stalls.look(moving(62.0, InputSight("raw.web", 6, 6), idle), 1.0) == [], "it was heard from"
+    assert stalls.look(moving(63.0, idle), 900.0) == [], "something of it is in memory: it waits for its turn"
+    assert stalls.look(moving(64.0, deaf, reason="redis"), 900.0) == []
+
+
+def test_a_lane_that_its_group_has_forgotten_counts_in_the_end() -> None:
+    assert complaints_after(300, moving(1.0, reason="membership")) == []
+    assert complaints_after(301, moving(1.0, reason="membership")) == [
+        "lane 3 has not been in its consumer group for 301 s"
+    ]
+    assert complaints_after(400, moving(1.0, reason="membership"), moving(1.0)) == []
 
 
 @pytest.mark.parametrize(
