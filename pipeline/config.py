@@ -36,6 +36,7 @@ GRACE: Final = {"web": 300_000, "email": 300_000, "social": 300_000, "phone": 30
 
 LEAST_KEY: Final = 32
 """Characters of the key that personal identities are hashed by."""
+LEAST_TOKEN: Final = 16
 
 Channel = Annotated[str, closed_set("channel", CHANNELS)]
 Name = matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "letters, digits, '.', '_' and '-'")
@@ -182,6 +183,9 @@ class Settings(Section):
     )
     http_host: Annotated[str, Field(min_length=1)] = _setting("127.0.0.1", "", "where health and metrics listen")
     http_port: int = _setting(9464, "port", "their port; 0: they do not listen", ge=0, le=65_535)
+    debug_token: SecretStr = _setting(
+        SecretStr(""), "", "opens `/debug`, 16 characters or more; without one there is no `/debug`; never shown"
+    )
     log_format: Literal["auto", "json", "pretty"] = _setting(
         "auto", "", "`auto`: pretty on a terminal, else JSON lines"
     )
@@ -250,6 +254,7 @@ def _disagreements(settings: Settings) -> Iterator[tuple[Loc, str]]:
         yield at, f"lateness ({lateness}) must be more than 0 and at least the grace of {channel} ({least})"
     yield from _input_disagreements(settings.inputs)
     yield from _identity_disagreements(settings)
+    yield from _token_disagreements(settings)
     if settings.rebalance_timeout_s < settings.session_timeout_s:
         at = given("rebalance_timeout_s", "session_timeout_s")
         yield at, "rebalance_timeout_s must be at least session_timeout_s"
@@ -277,6 +282,13 @@ def _input_disagreements(inputs: tuple[Input, ...]) -> Iterator[tuple[Loc, str]]
         if item.topic.startswith("journey."):
             yield (*at, "topic"), f"'{item.topic}' cannot be an input: 'journey.' begins the pipeline's own topics"
         seen.add(item.topic)
+
+
+def _token_disagreements(settings: Settings) -> Iterator[tuple[Loc, str]]:
+    token = settings.debug_token.get_secret_value()
+    if token and (len(token) < LEAST_TOKEN or not token.isascii()):
+        said = f"debug_token must have at least {LEAST_TOKEN} characters, of ASCII: openssl rand -hex 16"
+        yield ("debug_token",), said
 
 
 def _identity_disagreements(settings: Settings) -> Iterator[tuple[Loc, str]]:

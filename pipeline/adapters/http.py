@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol, Self, cast
 import orjson
 import structlog
 
+from pipeline.adapters.debug import DebugPages
 from pipeline.errors import UserError
 
 log = structlog.get_logger(__name__)
@@ -54,11 +55,14 @@ class HealthServer:
     """Serves /livez, /readyz, /startupz, /status and /metrics on host:port, port 0 being a free one.
 
     Only GET and HEAD; nothing is changed by asking. There is no login: the default host is the loopback, another one
-    is for a network that you trust.
+    is for a network that you trust. `debug`, with a token of its own, answers under /debug; without it there is none.
     """
 
-    def __init__(self, host: str, port: int, health: Health, metrics: Exposition) -> None:
+    def __init__(
+        self, host: str, port: int, health: Health, metrics: Exposition, debug: DebugPages | None = None
+    ) -> None:
         self._host, self._port = host, port
+        self._debug = debug
         self._pages: dict[str, Page] = {
             "/livez": _checked(health.livez),
             "/readyz": _checked(health.readyz),
@@ -82,7 +86,7 @@ class HealthServer:
     def start(self) -> Self:
         """Listens from now on; UserError that names the setting if the address cannot be had."""
         try:
-            self._server = _Server(self._host, self._port, self._pages)
+            self._server = _Server(self._host, self._port, self._pages, self._debug)
         except OSError as error:
             host_is_wrong = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
             raise UserError(
@@ -114,8 +118,9 @@ class HealthServer:
 class _Server(ThreadingHTTPServer):
     request_queue_size = 64
 
-    def __init__(self, host: str, port: int, pages: Mapping[str, Page]) -> None:
+    def __init__(self, host: str, port: int, pages: Mapping[str, Page], debug: DebugPages | None) -> None:
         self.pages = pages
+        self.debug = debug
         self.address_family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         super().__init__((host, port), _Handler)
 
@@ -134,8 +139,13 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = IDLE_S
 
     def do_GET(self) -> None:
-        pages = cast(_Server, self.server).pages
-        page = pages.get(self.path.partition("?")[0])
+        server = cast(_Server, self.server)
+        pages, debug = server.pages, server.debug
+        path, _, query = self.path.partition("?")
+        page = pages.get(path)
+        if debug is not None and (path == debug.root or path.startswith(f"{debug.root}/")):
+            authorization = self.headers.get("Authorization", "")
+            page = lambda _: debug.answer(path, query, authorization)  # noqa: E731 - as the other pages are
         if page is None:
             self._answer(HTTPStatus.NOT_FOUND, _json({"error": "no such page", "pages": sorted(pages)}), JSON)
             return

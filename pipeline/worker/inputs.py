@@ -29,6 +29,11 @@ class ConsumerInputs:
         """Says which consumer is meant."""
         self._consumer = consumer
 
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop of the consumer's thread, once there is one."""
+        consumer = self._consumer
+        return None if consumer is None or consumer._thread is None else consumer.thread.thread_loop
+
     async def flowing(self) -> None:
         """Returns once fetched records reach the lanes."""
         await self._attached().flowing.wait()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 
 from pipeline import __version__
+from pipeline.adapters.debug import DebugPages
 from pipeline.adapters.http import HealthServer
 from pipeline.adapters.identity_kinds import identities_of, key_fingerprint
 from pipeline.adapters.journey_files import brought, load_texts, read_text
@@ -140,7 +141,16 @@ async def wire(around: Surroundings) -> AsyncIterator[Wiring]:
     metrics.set("cache_limit_profiles", settings.cache_profiles)
     clock = SystemClock()
     owner = f"{socket.gethostname()}:{os.getpid()}"
-    pages = HealthServer(settings.http_host, settings.http_port, around.health, metrics) if settings.http_port else None
+    loop = asyncio.get_running_loop()
+
+    def loops() -> Mapping[str, asyncio.AbstractEventLoop]:
+        consumer = around.inputs.loop()
+        return {"main": loop} | ({"consumer": consumer} if consumer is not None else {})
+
+    token = settings.debug_token.get_secret_value()
+    debug = DebugPages(token, loops) if token else None
+    port = settings.http_port
+    pages = HealthServer(settings.http_host, port, around.health, metrics, debug) if port else None
     with pages or nullcontext():
         around.health.waiting_for = "redis"
         await ensure_fit(settings)
