@@ -36,7 +36,7 @@ class Lag:
         while True:
             await self.look()
             known = self.by_lane()
-            new = self.unanswered or any(report.partition not in known for report in self._lanes.reports())
+            new = any(report.next and report.partition not in known for report in self._lanes.reports())
             await asyncio.sleep(UNKNOWN_S if new else EVERY_S)
 
     async def look(self) -> None:
