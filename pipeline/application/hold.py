@@ -13,7 +13,7 @@ from pipeline.application import failpoints, lane_record
 from pipeline.application.breaker import BreakerGauge
 from pipeline.application.failpoints import Failpoint
 from pipeline.application.heavy_hitters import HeavyHitters
-from pipeline.application.intake import Arrival, Batch, Source
+from pipeline.application.intake import Arrival, Batch, Source, buried_at
 from pipeline.application.lane_metrics import begin_stage_changes, count_stage_changes
 from pipeline.application.lane_models import KEY as MODELS
 from pipeline.application.lane_models import LaneModels, decode_models, encode_models
@@ -34,6 +34,7 @@ from pipeline.application.stitch import (
 )
 from pipeline.application.switching import obey
 from pipeline.application.taking import NOWHERE, place
+from pipeline.domain.event import Reason
 from pipeline.domain.moments import format_moment
 from pipeline.domain.packing import Names
 
@@ -143,6 +144,8 @@ class Hold:
             record.carrying = {}
         models = self._obey(batch, record)
         await self._commit(record, written, batch, effects, models)
+        if batch.dead:
+            self._tell_dead(batch)
         self._keep(effects)
         self._cursor = effects.carried_to or 0
         if timers:
@@ -199,7 +202,7 @@ class Hold:
                 self._isolate(raised, batch)
             except TimerRaised as raised:
                 parked[raised.key] = str(raised)
-                log.error("timers.parked", lane=self._partition, why=_kind(raised))
+                log.error("timers.parked", lane=self._partition, reason=_kind(raised))
                 self._count_raise(raised.key, len(batch.arrivals) + effects.due)
 
     async def _fold_once(
@@ -317,6 +320,16 @@ class Hold:
             for key in [key for key, _ in zip(cache, range(surplus), strict=False)]:
                 del cache[key]
 
+    def _tell_dead(self, batch: Batch) -> None:
+        """One line a reason: with a flood of them there is nothing to learn from each."""
+        first: dict[Reason, str] = {}
+        for reason, (_, _, headers) in zip(batch.reasons, batch.dead, strict=True):
+            if reason not in first:
+                first[reason] = buried_at(headers)
+        for why, position in first.items():
+            count = batch.reasons.count(why)
+            log.warning("events.dead", lane=self._partition, position=position, reason=why, count=count)
+
     def _isolate(self, raised: FoldRaised, batch: Batch) -> None:
         arrival = raised.arrival
         batch.arrivals = [other for other in batch.arrivals if other is not arrival]
@@ -329,8 +342,8 @@ class Hold:
         log.error(
             "event.isolated",
             lane=self._partition,
-            at=f"{arrival.source.topic}-{self._partition}@{arrival.record.offset}",
-            why=_kind(raised),
+            position=f"{arrival.source.topic}-{self._partition}@{arrival.record.offset}",
+            reason=_kind(raised),
         )
         self._count_raise(arrival.key, len(batch.arrivals))
 

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from pipeline.application.lane_record import UNKNOWN_CHANNEL, CommandTally, Tally
-from pipeline.application.ports import Entry, Record
+from pipeline.application.ports import Entry, Headers, Record
 from pipeline.application.routing import APPENDED, MOST_HEADERS, sent_on, size_of, with_origin
 from pipeline.domain.event import CHANNELS, Invalid, RawEvent, Reason, decode, moment, named
 from pipeline.domain.identity import (
@@ -381,6 +381,12 @@ class Intake:
             headers.append((APPENDED, str(record.timestamp).encode()))
         batch.dead.append((key, value, headers))
         batch.reasons.append(reason)
+
+
+def buried_at(headers: Headers) -> str:
+    """Where a dead letter stood, `topic-partition@offset`, out of its headers."""
+    told = {name: text.decode() for name, text in headers if text is not None and name.startswith(ERRORS)}
+    return f"{told[ERRORS + 'topic']}-{told[ERRORS + 'partition']}@{told[ERRORS + 'offset']}"
 
 
 class _Merged(msgspec.Struct):

@@ -57,7 +57,7 @@ class Keeper:
             try:
                 await self.tick()
             except Doubt as doubt:
-                log.warning("tick.failed", detail=str(doubt)[:300])
+                log.warning("tick.failed", reason=doubt.reason, why=str(doubt)[:300])
             await self._clock.sleep(max(0.05, self._tick - (self._clock.monotonic() - began)))
 
     async def read_on(self) -> None:
@@ -66,7 +66,7 @@ class Keeper:
             try:
                 await self.read()
             except Doubt as doubt:
-                log.warning("progress.unread", detail=str(doubt)[:300])
+                log.warning("progress.unread", reason=doubt.reason, why=str(doubt)[:300])
                 await self._clock.sleep(self._tick)
 
     async def tick(self) -> None:

@@ -209,8 +209,8 @@ class Lane:
                 await self._drop(Doubt())
                 raise
             except Exception as error:  # a bug of ours in the lane: the state in memory is not to be trusted
-                log.exception("lane.bug", lane=self._partition)
-                doubt = KafkaDoubt(f"{type(error).__name__}: {error}")
+                log.exception("lane.bug", lane=self._partition, reason=type(error).__name__)
+                doubt = KafkaDoubt(f"{type(error).__name__} in the lane: the log has it as lane.bug")
         await failpoints.reached(Failpoint.LANE_PARKED)
         self._silence()
         self._set("parked")
@@ -342,8 +342,8 @@ class Lane:
         first, longest = BACK_OFF
         wait = min(longest, first * 2 ** min(self._doubts - 1, 10)) * (0.5 + self._ports.clock.random() / 2)
         self._set("waiting", doubt.reason, str(doubt))
-        level = log.info if self._stopping else log.warning
-        level("lane.doubt", lane=self._partition, reason=doubt.reason, detail=str(doubt)[:300], wait=round(wait, 2))
+        tell = log.info if self._stopping else log.warning
+        tell("lane.doubt", lane=self._partition, reason=doubt.reason, why=str(doubt)[:300], wait=round(wait, 2))
         self._ports.metrics.increment("lane_doubts_total", 1, str(self._partition), doubt.reason)
         if isinstance(doubt, TableDoubt):
             self._ports.metrics.increment("table_failures_total", 1, doubt.failure)

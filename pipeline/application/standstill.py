@@ -75,7 +75,7 @@ class Standstill:
         log.warning(
             "lane.paused",
             lane=self._partition,
-            why=command.reason,
+            position=self._place(offset),
             mend=f"journey lane resume --lane {self._partition}",
         )
 
@@ -95,8 +95,8 @@ class Standstill:
             await self._steps.seek_again()
             order = find_order(self._merge.queues[self._commands].records(), "resume", self._partition, after)
             if order is not None:
-                offset, command = order
-                log.info("lane.resumed", lane=self._partition, why=command.reason)
+                offset, _ = order
+                log.info("lane.resumed", lane=self._partition, position=self._place(offset))
 
                 def forget(record: LaneRecord, behind: int = offset + 1) -> None:
                     record.breaker = record.paused = None
@@ -129,7 +129,8 @@ class Standstill:
             if order is not None and order[1].topic in (None, topic):
                 offset, command = order
                 skip = Skip(topic, position, start, command.reason, self._ports.clock.now())
-                log.warning("lane.skipped", lane=lane, topic=topic, start=position, end=start, why=command.reason)
+                place = self._place(offset)
+                log.warning("lane.skipped", lane=lane, position=place, topic=topic, start=position, end=start)
 
                 spent = offset + 1 if command.topic else hold.record.control
 
@@ -143,6 +144,10 @@ class Standstill:
             if not await self._looked_further():
                 await self._steps.sleep()
         raise KafkaDoubt("asked to stop while waiting for a person")
+
+    def _place(self, offset: int) -> str:
+        """Where a command stands; its words are a person's, and belong there."""
+        return f"{self._commands}-{self._partition}@{offset}"
 
     async def _look_at_commands(self, hold: Hold, after: int) -> None:
         """Reads only the commands, those at or behind `after`, from here on, without taking them."""

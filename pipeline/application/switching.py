@@ -39,7 +39,7 @@ def obey(
         return
     candidate = models.candidate
     if candidate is None or candidate.id != order.id:
-        log.warning("lane.order_of_no_effect", lane=lane, order=order.command, id=order.id)
+        log.warning("lane.order_of_no_effect", lane=lane, reason=order.command)
         return
     if order.command == "switch":
         _switch(candidate, lane, record, models, rules, rulebook, positions)
@@ -64,7 +64,8 @@ def _prepare(
     why = _hindrance(candidate, record, models, rules, rulebook)
     models.candidate = candidate
     record.candidate = CandidateMark(candidate.id, candidate.journey, candidate.version, candidate.at, not why, why)
-    log.info("lane.prepared", lane=lane, journey=candidate.journey, version=candidate.version, ready=not why, why=why)
+    known = candidate.journey if candidate.journey in rules.models else None  # anybody may have written the command
+    log.info("lane.prepared", lane=lane, journey=known, version=candidate.version, ready=not why)
 
 
 def _hindrance(candidate: Candidate, record: LaneRecord, models: LaneModels, rules: Rules, rulebook: Rulebook) -> str:

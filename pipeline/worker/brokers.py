@@ -21,7 +21,7 @@ async def wait_for_brokers(brokers: str, client_id: str) -> None:
             await client.bootstrap()
         except (KafkaError, OSError) as error:
             if tries % LOG_EVERY == 0:
-                log.warning("kafka.away", brokers=brokers, error=str(error))
+                log.warning("kafka.away", brokers=brokers, why=str(error))
             tries += 1
         else:
             return

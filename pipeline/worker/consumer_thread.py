@@ -110,7 +110,9 @@ class LaneConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust
         except (TimeoutError, asyncio.CancelledError) as error:
             # aiokafka lets the cancellation of a fetch escape while a broker is away. Faust would then wait for this
             # thread for ever.
-            log.warning("kafka.leave", why=type(error).__name__, then="the group will miss this worker for a session")
+            log.warning(
+                "kafka.leave", reason=type(error).__name__, then="the group will miss this worker for a session"
+            )
         if consumer is not None:
             await consumer._client.close()
 
@@ -179,7 +181,7 @@ class LaneConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust
             return self._unreadable(consumer, unreadable)
         except KafkaError as error:
             self._refused(error)
-            log.warning("kafka.group", error=type(error).__name__, detail=str(error))
+            log.warning("kafka.group", reason=type(error).__name__, why=str(error))
             await asyncio.sleep(RETRY_S)
             return Haul((), ())
         for tp in taken:
@@ -213,7 +215,8 @@ class LaneConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust
         if isinstance(cause, KafkaError):
             self._refused(cause)
         tp = TopicPartition(unreadable.topic, unreadable.partition)
-        log.error("kafka.unreadable", where=f"{tp.topic}-{tp.partition}@{offset}", error=type(cause).__name__)
+        place = f"{tp.topic}-{tp.partition}@{offset}"
+        log.error("kafka.unreadable", lane=tp.partition, position=place, reason=type(cause).__name__)
         if not consumer._subscription.is_assigned(tp):
             return Haul((), ())
         consumer._subscription.pause(tp)

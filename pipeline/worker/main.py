@@ -26,6 +26,7 @@ from pipeline.application.metrics import Metrics, NoMetrics
 from pipeline.application.ports import LaneHandle
 from pipeline.config import Settings
 from pipeline.errors import UserError
+from pipeline.log import flush
 from pipeline.worker.app import WorkerApp, create_app
 from pipeline.worker.brokers import wait_for_brokers
 from pipeline.worker.consumer_thread import BEAT_S
@@ -98,7 +99,7 @@ class Deadline:
 
     @staticmethod
     def _over(code: int) -> None:
-        log.error("worker.stop", why=f"not in good order within {STOP_S:g} s; nothing is lost", exit_code=code)
+        log.warning("worker.stop", why=f"not in good order within {STOP_S:g} s; nothing is lost", exit_code=code)
         _leave(code)
 
 
@@ -254,6 +255,7 @@ def _stop_on_signals(end: Deadline) -> asyncio.Event:
 
 
 def _leave(code: int) -> None:
+    flush()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(code)

@@ -93,7 +93,7 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # faust and aiokafka
                 "lane.split",
                 lane=partition,
                 missing=sorted(missing),
-                hint="every worker of an application must read the same inputs, and all of them must have as many "
+                mend="every worker of an application must read the same inputs, and all of them must have as many "
                 "partitions: stop the workers that have other settings, or run `journey topics check`",
             )
         return set(topics) - set(self.split)

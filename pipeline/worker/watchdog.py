@@ -14,6 +14,8 @@ from typing import Final
 
 import structlog
 
+from pipeline.log import flush
+
 log = structlog.get_logger(__name__)
 
 EVERY_S = 1.0
@@ -171,4 +173,5 @@ class Watchdog:
 def end_process(complaints: Sequence[str]) -> None:
     """Ends the process with a failure, without asking its loops, which may be the ones that hang."""
     log.critical("worker.stuck", why=list(complaints), exit_code=EXIT_CODE)
+    flush()
     os._exit(EXIT_CODE)

@@ -2,20 +2,22 @@
 
 PLANTED, a JSON object, says which: `event_raises` (types of events), `time_raises` (customer ids whose timers raise),
 `stands` (lanes that wait for ever over their first batch), `blocks` (they block the event loop instead, for which the
-watchdog then has so many seconds), `deaf` (a topic of which no lane gets anything), `version`, under which the program
-believes to run, and `records`, faults in what is written to Kafka (see `planted_records`).
+watchdog then has so many seconds), `deaf` (a topic of which no lane gets anything), `quotes` (so many first batches
+raise what quotes their records), `version`, under which the program believes to run, and `records`, faults in what is
+written to Kafka (see `planted_records`).
 """
 
 import asyncio
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from pipeline.application.hold import Hold
+from pipeline.application.intake import Source
 from pipeline.application.lane import Lane
-from pipeline.application.ports import Fetched
+from pipeline.application.ports import Fetched, Record
 from pipeline.cli.main import run
 from pipeline.domain.feed import Feed
 from pipeline.domain.fold import Fold, Outcome
@@ -42,7 +44,7 @@ class BuggyFold:
     def event(self, profile: Profile, identity: str, event: Event, watermark: int | None, feed: Feed) -> Outcome:
         outcome = self._fold.event(profile, identity, event, watermark, feed)
         if event.type in self._types:  # after the fold has changed the profile: half a change must not survive
-            raise PlantedBug(f"cannot fold {event.type}")
+            raise PlantedBug(f"cannot fold {event.type} of {profile.key}")
         return outcome
 
     @property
@@ -55,7 +57,7 @@ class BuggyFold:
     def time(self, profile: Profile, watermark: int, feed: Feed) -> None:
         self._fold.time(profile, watermark, feed)
         if profile.key in self._keys:
-            raise PlantedBug("cannot let time pass")
+            raise PlantedBug(f"cannot let time pass for {profile.key}")
 
 
 async def stand(*_: object) -> None:
@@ -79,6 +81,21 @@ def offer_but(topic: str) -> Callable[[Lane, Fetched], None]:
     return offer_others
 
 
+def quoting(times: int) -> Callable[..., Coroutine[Any, Any, None]]:
+    """A bug in the lane itself, with the words that Python would give it."""
+    fold, left = Hold.fold, times
+
+    async def fold_later(hold: Hold, runs: Sequence[tuple[Source, Sequence[Record]]], *rest: Any) -> None:
+        nonlocal left
+        values = [record.value for _, records in runs for record in records]
+        if left > 0 and values:
+            left -= 1
+            raise KeyError(values)
+        await fold(hold, runs, *rest)
+
+    return fold_later
+
+
 def plant(planted: dict[str, Any]) -> None:
     types = frozenset(planted.get("event_raises", ()))
     customers = frozenset(planted.get("time_raises", ()))
@@ -94,6 +111,8 @@ def plant(planted: dict[str, Any]) -> None:
         health.LOOP_SILENT_S = seconds
     if topic := planted.get("deaf"):
         setattr(Lane, "offer", offer_but(topic))  # noqa: B010 - likewise
+    if times := planted.get("quotes"):
+        setattr(Hold, "fold", quoting(times))  # noqa: B010 - likewise
     if records := planted.get("records"):
         plant_records(records)
     if version := planted.get("version"):

@@ -184,6 +184,10 @@ class WorkerProcess:
             if line["event"] == event and all(line.get(name) == value for name, value in fields.items())
         ]
 
+    def times(self, event: str, **fields: object) -> int:
+        """How often its log says that something happened, also in lines that sum up."""
+        return sum(line.get("repeated", 1) for line in self.logged(event, **fields))
+
     def log(self) -> Sequence[dict[str, Any]]:
         """Its log lines; what is no JSON (a message of the command line, say) is an event `text`."""
         return [_parsed(line) for line in self._text().splitlines() if line.strip()]

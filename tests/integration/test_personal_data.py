@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,8 @@ from pipeline.adapters.topic_files import topic_files
 from pipeline.dev.stack import Stack
 from tests.harness import reading
 from tests.harness.application import HOUR, MINUTE, Application, ago
+from tests.harness.sending import Sent
+from tests.harness.waiting import until
 from tests.harness.worker_process import WorkerProcess
 
 pytestmark = pytest.mark.timeout(300)
@@ -136,3 +139,87 @@ def test_another_key_is_refused(app: Application, worker: WorkerProcess, tmp_pat
     app.write_settings()
     assert done.returncode == 2
     assert "the lanes hash identities by another key" in done.stderr
+
+
+# ---- the log names nobody, whatever field it was in and whatever went wrong with it
+
+BIRD = "kanarek"
+"""Planted in every field; on topics and in Redis it may stand, in the log it may not."""
+
+
+def valid(**changed: object) -> dict[str, object]:
+    event = {
+        "id": f"{BIRD}-id", "type": f"{BIRD}_type", "occurred_at": ago(HOUR), "customer_id": f"{BIRD}-4711",
+        "identities": {"anonymous": f"{BIRD}-browser", "loyalty": f"{BIRD}-card", BIRD: BIRD},
+        "source": BIRD, "actor": "customer", "properties": {BIRD: BIRD, "text": f"my name is {BIRD}"}, BIRD: BIRD,
+    }  # fmt: skip
+    return {name: value for name, value in (event | changed).items() if value is not None}
+
+
+EVENTS: dict[str, tuple[object, str]] = {
+    "valid": (valid(), ""),
+    "on which the fold raises": (valid(id=f"{BIRD}-raises", type="boom"), "fold_error"),
+    "torn": (f'{{"id": "{BIRD}', "not_json"),
+    "no JSON": (f"{BIRD}\x00", "not_json"),
+    "no object": ([BIRD], "not_json"),
+    "without id": (valid(id=None), "no_id"),
+    "a long id": (valid(id=BIRD * 20), "bad_id"),
+    "nobody": (valid(customer_id=None, identities={BIRD: BIRD}), "no_identity"),
+    "a customer id that is none": (valid(customer_id={BIRD: BIRD}), "bad_identity"),
+    "an address that is none": (valid(customer_id=None, identities={"email": BIRD}), "bad_identity"),
+    "a time that is none": (valid(occurred_at=BIRD), "bad_time"),
+    "the future": (valid(occurred_at=ago(-HOUR)), "future"),
+    "too large": (valid(properties={BIRD: BIRD * 60_000}), "too_large"),
+    "another channel": (valid(channel=BIRD), "channel_mismatch"),
+    "an actor that is none": (valid(actor=BIRD), "invalid"),
+    "a merge into nobody": (valid(type="customer_merged", properties={"into": {BIRD: BIRD}}), "invalid"),
+}
+
+ORDER = {"id": BIRD, "reason": f"{BIRD} has called", "at": BIRD, "topic": BIRD, "journey": BIRD, "text": BIRD,
+         "fingerprint": BIRD, "version": 2, "former": 1, "stages": {BIRD: BIRD}, "lane": 0}  # fmt: skip
+ORDERS: list[dict[str, Any]] = [
+    {"command": "prepare", "kind": "promote"},
+    {"command": "switch", "id": f"{BIRD}-2"},
+    {"command": "abandon"},
+    {"command": "skip"},
+    {"command": "link", "identity": f"anonymous:{BIRD}", "customer": f"{BIRD}-4711"},
+    {"command": "block", "identity": BIRD, "customer": f"{BIRD}:{BIRD}"},
+    {"command": BIRD},
+    {"command": "pause", "lane": BIRD},
+    {"command": "pause"},
+    {"command": "resume"},
+]
+
+
+def test_the_log_names_nobody_whatever_goes_wrong(stack: Stack, tmp_path: Path) -> None:
+    with Application(stack, tmp_path, "unnamed-", log_level="debug") as app:
+        silent = app.sender.residents(0, f"{BIRD}-silent-", 1)[0]
+        app.sender.event("web", silent, "cart_updated", ago(3 * HOUR))
+        app.sender.flush()
+        worker = app.worker(planted={"event_raises": ["boom"], "time_raises": [silent], "quotes": 2}).until_ready(
+            WAIT_S
+        )
+        for value, dead in EVENTS.values():
+            for lane in range(app.settings.partitions):
+                data = value.encode() if isinstance(value, str) else json.dumps(value).encode()
+                headers = ((BIRD, BIRD.encode()), ("traceparent", BIRD.encode()))
+                app.sender.put(Sent("raw.web", "web", lane, BIRD.encode(), data, headers, dead=dead))
+        app.sender.put(Sent("journey.events", "web", 0, BIRD.encode(), BIRD.encode(), ((BIRD, None),), dead="invalid"))
+        app.until_accounted(WAIT_S)
+        for order in ORDERS:
+            app.sender.put(Sent("journey.commands", "", 0, BIRD.encode(), json.dumps(ORDER | order).encode()))
+        app.sender.put(Sent("journey.commands", "", 0, BIRD.encode(), BIRD.encode()))
+        app.until_at_rest(WAIT_S)
+        app.until_time_has_passed(worker, WAIT_S)
+        until(lambda: worker.logged("lane.resumed"), "all orders are obeyed", WAIT_S)
+        assert worker.stop(20) == 0
+        said = {line["event"] for line in worker.log()}
+        assert said >= {
+            "event.isolated", "events.dead", "timers.parked", "lane.bug", "lane.doubt", "lane.paused", "lane.resumed",
+            "lane.prepared", "lane.order_of_no_effect",
+        }, said  # fmt: skip
+        reasons = {line["reason"] for line in worker.logged("events.dead")}
+        assert reasons >= {dead for _, dead in EVENTS.values() if dead} | {"bad_command"}
+        hits = [line for line in worker.log_file.read_text().splitlines() if BIRD in line.casefold()]
+        assert hits == []
+        assert any(BIRD.encode() in (record.value or b"") for record in app.records("journey.dlq")), "it was there"

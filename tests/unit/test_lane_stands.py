@@ -152,7 +152,7 @@ async def test_nobody_is_named_in_the_log(workers: Workers) -> None:
         await workers.settle()
         workers.clock.ms = START + 2 * HOUR
         await workers.tick()
-    assert {(line["event"], line.get("why")) for line in logs} >= {
+    assert {(line["event"], line.get("reason")) for line in logs} >= {
         ("event.isolated", "ValueError"),
         ("timers.parked", "ValueError"),
     }

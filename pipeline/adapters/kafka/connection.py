@@ -1,13 +1,13 @@
 """How this program reaches Kafka: one place for addresses, names and time limits, and for what an error means."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import structlog
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
 from aiokafka.errors import (
@@ -23,7 +23,7 @@ from aiokafka.errors import (
 from pipeline.application.ports import Doubt, Fenced, KafkaDoubt
 from pipeline.config import Settings
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 INVALID_PRODUCER_EPOCH, PRODUCER_FENCED = 47, 90
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.002, 0.1
@@ -159,7 +159,7 @@ class Cluster:
             async with asyncio.timeout(CLOSE_LIMIT_S):
                 await client.close()
         except (KafkaError, OSError, TimeoutError) as error:
-            log.debug("closing %s: %r", self._connection.client_id, error)
+            log.debug("kafka.close", client=self._connection.client_id, reason=type(error).__name__)
 
     async def ask(self, node: int, request: Any, *, coordinator: bool = False) -> Any:
         """Sends one request to one broker; to a coordinator on a connection of its own, so not behind a fetch."""

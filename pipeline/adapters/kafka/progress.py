@@ -1,11 +1,11 @@
 """What the lanes tell each other of their progress, on a topic of one partition."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
+import structlog
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from pipeline.adapters.kafka.batches import Stamp, cut
@@ -15,7 +15,7 @@ from pipeline.adapters.kafka.producing import produce
 from pipeline.adapters.kafka.reader import PartitionReader
 from pipeline.application.ports import Entry, KafkaDoubt, ProgressRecord, Record
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 THE_PARTITION = 0
 FETCH_BYTES = 4 << 20
@@ -60,7 +60,7 @@ class ProgressTopic:
                 await self._asking.open()
                 found = await log_offsets(self._asking, partitions, LATEST)
         except KafkaDoubt as error:
-            log.info("no answer about the ends of the inputs: %s", error)
+            log.info("progress.ends_unknown", reason=error.reason, why=str(error))
         return {tp: end if isinstance(end := found.get(tp), int) else None for tp in partitions}
 
     async def read(self) -> Sequence[tuple[int, ProgressRecord]]:
@@ -91,5 +91,6 @@ class ProgressTopic:
         try:
             return self._decode(record.value)
         except msgspec.MsgspecError as error:
-            log.warning("%s-%d@%d is no progress record: %s", self._topic, THE_PARTITION, record.offset, error)
+            position = f"{self._topic}-{THE_PARTITION}@{record.offset}"
+            log.warning("progress.foreign", position=position, why=str(error))
             return None

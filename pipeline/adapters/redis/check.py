@@ -73,7 +73,7 @@ async def ensure_fit(settings: Settings) -> None:
     problems = await _once_it_answers(settings)
     refuse(problems)
     for problem in problems:
-        log.warning("redis.check", redis=settings.redis_shown, what=problem.what, mend=problem.mend)
+        log.warning("redis.check", redis=settings.redis_shown, why=problem.what, mend=problem.mend)
 
 
 async def _once_it_answers(settings: Settings) -> list[Problem]:

@@ -50,7 +50,7 @@ def test_a_fenced_lane_is_taken_again_until_that_is_no_use(app: Application) -> 
     customer = app.sender.residents(0, "fenced", 1)[0]
 
     def fenced(times: int) -> bool:
-        return len(worker.logged("lane.doubt", lane=0, reason="fenced")) == times
+        return worker.metric("journey_lane_doubts_total", lane="0", reason="fenced") == times
 
     for number in range(1, 6):
         fencing_producer(app.settings, app.settings.transactional_id(0))

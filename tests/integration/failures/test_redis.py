@@ -107,7 +107,7 @@ def test_a_redis_that_is_away_or_refuses_is_waited_for(hurt: Hurt, fault: str) -
         some_traffic(app, fault.replace(" ", "-"))
         worker.until_waits("redis", MEND_S)
         until(
-            lambda: any(told in line["detail"] for line in worker.logged("lane.doubt", reason="redis")[seen:]),
+            lambda: any(told in line["why"] for line in worker.logged("lane.doubt", reason="redis")[seen:]),
             lambda: f"the log says {told!r}\n{worker.tail()}",
             MEND_S,
         )
