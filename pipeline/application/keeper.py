@@ -21,6 +21,7 @@ class TickingLane(Protocol):
     @property
     def partition(self) -> int: ...
     def progress_record(self) -> ProgressRecord: ...
+    def passed(self) -> int | None: ...
     def ticked(self, ticked_at: int, offset: int, ends: Mapping[str, int | None]) -> None: ...
     def watermark_rose(self) -> None: ...
     def cached(self) -> int: ...
@@ -89,9 +90,9 @@ class Keeper:
             for lane, (ticked_at, offset) in zip(lanes, ticks, strict=True):
                 lane.ticked(ticked_at, offset, {topic: ends.get((topic, lane.partition)) for topic in self._topics})
         here = {lane.partition for lane in self._lanes()}  # a lane that has left meanwhile must leave no series here
-        for record in said:
-            # A lane that was just taken, or stands, proves nothing itself. What was proven of it before is still true.
-            raw = record.raw if record.raw is not None else self._watermark.raw_of(record.lane)
+        for lane, record in zip(lanes, said, strict=True):
+            # A lane that was just taken, or stands, proves nothing itself: what had passed before is true all the same.
+            raw = record.raw if record.raw is not None else lane.passed()
             if raw is not None and record.lane in here:
                 self._metrics.set("lane_progress_timestamp_seconds", raw / 1000, str(record.lane))
         self._metrics.set("cache_profiles", sum(lane.cached() for lane in lanes))

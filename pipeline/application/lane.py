@@ -551,6 +551,10 @@ class Lane:
 
     # ------------------------------------------------------------------ progress
 
+    def passed(self) -> int | None:
+        """The watermark (ms) in the lane record: what was appended before is folded or routed. None if unknown."""
+        return None if self._hold is None else self._hold.record.watermark
+
     def progress_record(self) -> ProgressRecord:
         """What the lane can say of its progress now, and how it is."""
         hold = self._hold

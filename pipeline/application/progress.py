@@ -140,11 +140,6 @@ class Watermark:
             sample = None
         self._sample = sample
 
-    def raw_of(self, lane: int) -> int | None:
-        """The most that was said in this world of a lane's raw topics, by whatever worker; None if nothing was."""
-        said = self._said.get(lane)
-        return None if said is None or said.raw == _NEVER else said.raw
-
     def holder(self) -> int:
         """The lane that holds all timers: the first that has said nothing yet, else the one with the least progress."""
         silent = set(range(self._lanes)) - self._said.keys()

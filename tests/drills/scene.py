@@ -15,6 +15,7 @@ from pipeline.dev.stack_net import LOOPBACK
 from tests.drills.monitoring import Monitoring, Spoil, monitoring
 from tests.drills.runbook import Prompt, kafka_tools
 from tests.harness.application import Application
+from tests.harness.reading import lane_records
 from tests.harness.waiting import until
 from tests.harness.worker_process import WorkerProcess
 
@@ -162,7 +163,13 @@ def scene(
         found.until_whole()
         traffic.start()
         owned.callback(traffic.stop)
-        app.until_at_work(app.accounted(), START_S)
+        until(lambda: _time_passes(app), lambda: f"every lane has a watermark\n{app.tails()}", START_S)
         until(lambda: watch.scraped() == set(addresses), "Prometheus has seen both workers", START_S)
         until(lambda: not watch.firing() and not watch.active(), lambda: f"silence; {watch.firing()}", START_S)
         yield found
+
+
+def _time_passes(app: Application) -> bool:
+    """Whether every lane has committed something under a watermark, as it has in a pipeline that is no minute old."""
+    records = lane_records(app.settings)
+    return len(records) == PARTITIONS and all(record.watermark is not None for record in records.values())

@@ -56,6 +56,9 @@ class Lane:
         self.log.calls.append(f"record {self.partition}")
         return said(self.partition, 5, self.world)
 
+    def passed(self) -> int | None:
+        return None
+
     def ticked(self, ticked_at: int, offset: int, ends: Mapping[str, int | None]) -> None:
         self.log.calls.append(f"ticked {self.partition}")
         self.ticks.append((ticked_at, offset, dict(ends)))
@@ -160,28 +163,32 @@ async def test_a_lane_that_leaves_during_a_tick_leaves_no_series_behind() -> Non
     assert lanes_shown == [f'journey_lane_progress_timestamp_seconds{{lane="{lane}"}} 0.005' for lane in (0, 1)]
 
 
-async def test_a_lane_that_proves_nothing_yet_shows_what_was_proven_of_it_before() -> None:
-    """Else whoever starts a worker again takes a lane that stands for one that has no age, and its alert is gone."""
+async def test_a_lane_that_proves_nothing_yet_shows_what_had_passed_before() -> None:
+    """Else whoever starts a worker again makes a lane that stands one that has no age, and its alert is gone."""
     log, metrics = Log(), PrometheusMetrics()
 
+    @dataclass
     class New(Lane):
-        def progress_record(self) -> ProgressRecord:
-            return ProgressRecord(self.partition, self.world, None, 0, "", "", "", "")
+        proven: int | None = None
 
-    lane, watermark = New(0, log), Watermark(1, 0)
-    watermark.enter(lane.world)
-    here = keeper_of(log, watermark, lambda: [lane], metrics)
+        def progress_record(self) -> ProgressRecord:
+            return ProgressRecord(self.partition, self.world, self.proven, 0, "", "", "", "")
+
+        def passed(self) -> int | None:
+            return 7_000
+
+    lane = New(0, log)
+    here = keeper_of(log, Watermark(1, 0), lambda: [lane], metrics)
 
     def shown() -> list[str]:
         lines = metrics.exposition("")[0].decode().splitlines()
         return [line for line in lines if line.startswith("journey_lane_progress_timestamp_seconds{")]
 
     await here.tick()
-    assert shown() == []
-    log.there += [(10, said(0, 7_000)), (11, said(0, 6_000))]
-    await here.read()
-    await here.tick()
     assert shown() == ['journey_lane_progress_timestamp_seconds{lane="0"} 7.0']
+    lane.proven = 9_000
+    await here.tick()
+    assert shown() == ['journey_lane_progress_timestamp_seconds{lane="0"} 9.0']
 
 
 @pytest.mark.parametrize(("asked", "answered", "offset"), [(990, 1_010, 0.0), (500, 601, 0.4), (3_501, 3_600, -2.5)])
