@@ -1,8 +1,8 @@
 # The C types of intake.py.
 cimport cython
 
-from pipeline.domain.event cimport decode, moment
-from pipeline.domain.identity cimport customer_key, public_key
+from pipeline.domain.event cimport decode, moment, named
+from pipeline.domain.identity cimport Identities, Named, customer_key, public_key
 from pipeline.domain.profile cimport Event, event_of
 from pipeline.domain.touches cimport TouchTable
 
@@ -20,7 +20,7 @@ cdef class Arrival:
 
 cdef class Intake:
     cdef readonly int partition
-    cdef object _identities
+    cdef Identities _identities
     cdef readonly TouchTable table
     cdef object _limits
     cdef object _home
@@ -31,12 +31,12 @@ cdef class Intake:
 
     @cython.locals(residents=dict, strangers=dict, arrivals=list, tallies=dict, here=cython.int, home=cython.int, at=cython.longlong,
                    appended=cython.longlong, table=TouchTable, channel=str, key=str, customer=str,
-                   others=tuple)
+                   kind=str, own=str, event_clock=cython.bint, who=Named, others=tuple)
     cpdef object _raw(self, object source, object records, object batch)
 
     cdef object _routed(self, object source, object record, object batch)
     cdef object _sent_on(self, object source, object record, str key, object message, object batch)
     cdef object _commands(self, object source, object records, object batch)
     cdef bint _punctuated(self, object source, object record, object batch)
-    cdef str _own_channel(self, object source, object raw, object record)
+    cdef str _own_channel(self, object source, object own, object record)
     cpdef int find_home(self, str key)

@@ -171,22 +171,23 @@ class Intake:
     def _raw(self, source: Source, records: Sequence[Record], batch: Batch) -> None:
         limits, table, residents, strangers = self._limits, self.table, self._residents, self._strangers
         max_bytes, max_depth, future = limits.max_bytes, limits.max_depth, limits.future_ms
-        old = limits.old_ms
+        old, of_topic, event_clock = limits.old_ms, source.channel, self._event_clock
         here, arrivals = self.partition, batch.arrivals
         tallies = {channel: batch.tally(channel) for channel in CHANNELS}
         for record in records:
-            if self._event_clock and record.headers and self._punctuated(source, record, batch):
+            if event_clock and record.headers and self._punctuated(source, record, batch):
                 continue
-            channel = source.channel
+            channel = of_topic
             try:
                 raw = decode(record.value, max_bytes, max_depth)
+                own = raw.channel
                 if channel is None:
-                    channel = self._own_channel(source, raw, record)
-                elif raw.channel is not None and raw.channel != channel:
-                    raise Invalid("channel_mismatch", f"channel {raw.channel[:40]!r} on a topic of {channel}")
+                    channel = self._own_channel(source, own, record)
+                elif own is not None and own != channel:
+                    raise Invalid("channel_mismatch", f"channel {own[:40]!r} on a topic of {channel}")
                 customer = raw.customer_id or ""
                 resident = residents.get(customer)
-                known = resident or strangers.get(customer)
+                known = resident if resident is not None else strangers.get(customer)
                 who: Named | None = None
                 if known is not None and not raw.identities:
                     key = known
@@ -199,11 +200,12 @@ class Intake:
                     raise Invalid("future", f"occurred_at {format_moment(at)}, appended {format_moment(appended)}")
                 home = here if resident is not None else self.find_home(key)
                 touch = table.classify(raw, channel)
-                merge = self._merge(raw, key) if raw.type == MERGED else None
+                kind = raw.type
+                merge = self._merge(raw, key) if kind == MERGED else None
                 others = () if who is None else who.others
                 forwarded: Entry | None = None
                 if home != here:
-                    seen = Seen(key, others, 1, raw.id, at, appended, here, record.offset, raw.type, touch, channel)
+                    seen = Seen(key, others, 1, raw.id, at, appended, here, record.offset, kind, touch, channel)
                     forwarded = sent_on(key, seen, with_origin(source.topic, here, record))
             except Invalid as invalid:
                 tally = batch.tally(channel or UNKNOWN_CHANNEL)
@@ -225,7 +227,7 @@ class Intake:
                 tally.routed += 1
                 batch.routed.setdefault(home, []).append(forwarded)
                 continue
-            event = event_of(raw.id, at, appended, here, record.offset, table.shared(raw.type), touch, channel)
+            event = event_of(raw.id, at, appended, here, record.offset, table.shared(kind), touch, channel)
             arrivals.append(Arrival(key, others, event, None, source, record, channel))
 
     def _routed(self, source: Source, record: Record, batch: Batch) -> None:
@@ -325,8 +327,8 @@ class Intake:
                     return True
         return False
 
-    def _own_channel(self, source: Source, raw: RawEvent, record: Record) -> str:
-        found: object = raw.channel
+    def _own_channel(self, source: Source, own: str | None, record: Record) -> str:
+        found: object = own
         if source.channel_field != "channel":
             try:
                 found = msgspec.json.decode(record.value or b"{}").get(source.channel_field)

@@ -70,11 +70,12 @@ def decode(value: bytes | None, max_bytes: int, max_depth: int) -> RawEvent:
         event = _decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _explain(value, error) from None
-    if not 0 < len(event.id) <= MAX_ID:
+    identifier, kind, source = event.id, event.type, event.source
+    if not 0 < len(identifier) <= MAX_ID:
         raise Invalid(
-            "bad_id" if event.id else "no_id", f"id has {len(event.id)} characters; 1 to {MAX_ID} are allowed"
+            "bad_id" if identifier else "no_id", f"id has {len(identifier)} characters; 1 to {MAX_ID} are allowed"
         )
-    if len(event.type) > MAX_NAME or (event.source is not None and len(event.source) > MAX_NAME):
+    if len(kind) > MAX_NAME or (source is not None and len(source) > MAX_NAME):
         raise Invalid("invalid", f"type and source may have up to {MAX_NAME} characters")
     return event
 
@@ -130,14 +131,19 @@ def named(event: RawEvent, identities: Identities, known: Key | None = None) -> 
     found = identities.of(event.customer_id, event.identities, known)
     if found.primary:
         return found
+    raise _nobody(event, identities, found)
+
+
+def _nobody(event: RawEvent, identities: Identities, found: Named) -> Invalid:
+    """Why the event names nobody."""
     unfit = [(kind, why) for kind, why in found.ignored if why != "unknown_kind"]
     if unfit:
-        said = "; ".join(f"{_FIELDS.get(kind) or f'identities.{kind}'} {SAID[why]}" for kind, why in unfit)
-        raise Invalid("bad_identity", f"nobody is named: {said}")
+        said = "; ".join([f"{_FIELDS.get(kind) or f'identities.{kind}'} {SAID[why]}" for kind, why in unfit])
+        return Invalid("bad_identity", f"nobody is named: {said}")
     if event.identities:
         kinds = ", ".join(identities.kinds) or "none"
-        raise Invalid("no_identity", f"no customer_id and none of the identities that count: {kinds}")
-    raise Invalid("no_identity", "neither customer_id nor identities: nobody is named")
+        return Invalid("no_identity", f"no customer_id and none of the identities that count: {kinds}")
+    return Invalid("no_identity", "neither customer_id nor identities: nobody is named")
 
 
 def moment(event: RawEvent) -> int:

@@ -7,7 +7,7 @@ is a keyed hash, so nobody without the hash key can tell whose it is, or find on
 
 import hmac
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NewType
 
@@ -59,13 +59,22 @@ class Kind:
     normalise: Normalise
 
 
-@dataclass(frozen=True, slots=True)
 class Named:
     """Whom an event names: `primary` is the strongest, empty if nothing in it counts. `ignored`: kind and why."""
+
+    __slots__ = ("ignored", "others", "primary")
 
     primary: Key
     others: tuple[Key, ...]
     ignored: tuple[tuple[str, Ignored], ...]
+
+
+def named_of(primary: Key, others: tuple[Key, ...], ignored: tuple[tuple[str, Ignored], ...]) -> Named:
+    made = Named.__new__(Named)
+    made.primary = primary
+    made.others = others
+    made.ignored = ignored
+    return made
 
 
 class Identities:
@@ -78,35 +87,41 @@ class Identities:
 
     def __init__(self, kinds: Sequence[Kind], never: Callable[[str], bool], digest: Digest) -> None:
         self.kinds = {kind.name: kind for kind in kinds}
+        self._order = tuple(self.kinds)
         self._never = never
         self._digest = digest
         self._found: dict[str, dict[str, tuple[Key, Ignored | None]]] = {name: {} for name in self.kinds}
 
-    def of(self, customer_id: str | None, identities: Mapping[str, str] | None, known: Key | None = None) -> Named:
+    def of(self, customer_id: str | None, identities: dict[str, str] | None, known: Key | None = None) -> Named:
         """Whom an event names that says this of its customer. `known`: the key of its customer id, if it counts."""
-        keys: list[Key] = []
+        primary: Key | None = known
+        others: list[Key] = []
         ignored: list[tuple[str, Ignored]] = []
-        if known is not None:
-            keys.append(known)
-            customer_id = None
-        for kind, value in self._by_strength(customer_id, identities or {}):
-            key, why = self.look_up(kind, value)
+        if known is None and customer_id is not None:
+            key, why = self.look_up(CUSTOMER, customer_id)
             if why is None:
-                keys.append(key)
+                primary = key
             else:
-                ignored.append((kind, why))
-        return Named(keys[0] if keys else Key(""), tuple(keys[1:]), tuple(ignored))
-
-    def _by_strength(self, customer_id: str | None, identities: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-        if customer_id is not None:
-            yield CUSTOMER, customer_id
+                ignored.append((CUSTOMER, why))
         if identities:
-            for name in self.kinds:
+            left = len(identities)
+            for name in self._order:
                 value = identities.get(name)
-                if value is not None:
-                    yield name, value
-            for name in identities.keys() - self.kinds.keys():
-                yield name, ""
+                if value is None:
+                    continue
+                left -= 1
+                key, why = self.look_up(name, value)
+                if why is not None:
+                    ignored.append((name, why))
+                elif primary is None:
+                    primary = key
+                else:
+                    others.append(key)
+                if not left:
+                    break
+            if left:
+                ignored += [(name, "unknown_kind") for name in identities.keys() - self.kinds.keys()]
+        return named_of(Key("") if primary is None else primary, tuple(others), tuple(ignored))
 
     def look_up(self, kind: str, value: str) -> tuple[Key, Ignored | None]:
         """The key of a value, or an empty one and why there is none."""

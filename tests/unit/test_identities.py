@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +168,7 @@ def test_another_key_or_kind_is_another_hash() -> None:
     ],
 )  # fmt: skip
 def test_the_strongest_comes_first(
-    customer: str | None, identities: Mapping[str, str] | None, keys: list[str], ignored: list[Any]
+    customer: str | None, identities: dict[str, str] | None, keys: list[str], ignored: list[Any]
 ) -> None:
     found = IDENTITIES.of(customer, identities)
     assert [key for key in (found.primary, *found.others) if key] == keys
