@@ -32,6 +32,9 @@ MODULES = (
     "pipeline.domain.remembered",
     "pipeline.domain.strands",
 )
+IN_C = ("pipeline.domain.bytewise", "pipeline.domain.extremes")
+"""What compiled modules take from the .pxd file alone, where it stands in C; the .py file says the same in Python."""
+
 PURE = "JOURNEY_PURE"
 SUFFIX = EXTENSION_SUFFIXES[0]
 
@@ -44,7 +47,7 @@ def source(module: str) -> Path:
 def directory() -> Path:
     """Where the extensions of these very sources are, or will be."""
     digest = sha256(SUFFIX.encode())
-    for module in MODULES:
+    for module in (*MODULES, *IN_C):
         path = source(module)
         digest.update(path.read_bytes())
         digest.update(path.with_suffix(".pxd").read_bytes())

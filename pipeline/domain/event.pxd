@@ -1,6 +1,7 @@
 # The C types of event.py.
 cimport cython
 
+from pipeline.domain.bytewise cimport opens_more
 from pipeline.domain.identity cimport Identities, Named
 from pipeline.domain.moments cimport parse_moment
 

@@ -4,6 +4,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from pipeline.domain.bytewise import opens_more
 from pipeline.domain.identity import CUSTOMER, SAID, Identities, Key, Named
 from pipeline.domain.moments import LARGEST, parse_moment
 
@@ -64,7 +65,7 @@ def decode(value: bytes | None, max_bytes: int, max_depth: int) -> RawEvent:
         raise Invalid("not_json", "the record has no value")
     if len(value) > max_bytes:
         raise Invalid("too_large", f"{len(value)} bytes; {max_bytes} are allowed")
-    if value.count(b"{") + value.count(b"[") > max_depth and _depth(value) > max_depth:
+    if opens_more(value, max_depth) and _depth(value) > max_depth:
         raise Invalid("too_deep", f"nested deeper than {max_depth}")
     try:
         event = _decode(value)

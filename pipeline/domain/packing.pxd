@@ -1,7 +1,12 @@
 # The C types of packing.py.
 cimport cython
 
+from pipeline.domain.bytewise cimport begin_of, put, put_text, size_of, text_at
 from pipeline.domain.extremes cimport NEVER
+
+cdef int _WORD
+cdef Py_ssize_t _LONGEST
+cdef Py_ssize_t _ROOM
 
 
 @cython.final
@@ -31,6 +36,7 @@ cdef class Writer:
     @cython.locals(difference=cython.longlong)
     cpdef object time(self, long long at)
     cpdef object refer(self, long long at)
+    @cython.locals(size=cython.Py_ssize_t)
     cpdef object text(self, str text)
     @cython.locals(size=cython.Py_ssize_t)
     cpdef object blob(self, bytes data)
@@ -51,13 +57,14 @@ cdef class Reader:
     cpdef object begin(self, Frame frame)
     @cython.locals(size=cython.Py_ssize_t, first=cython.Py_ssize_t, inner=Reader)
     cpdef Reader inside(self, Frame frame)
-    @cython.locals(data=bytes, at=cython.Py_ssize_t, found=cython.longlong, shift=cython.int, byte=cython.longlong)
+    @cython.locals(data=bytes, at=cython.Py_ssize_t, size=cython.Py_ssize_t, found=cython.longlong, shift=cython.int, byte=cython.longlong)
     cpdef long long number(self)
     @cython.locals(coded=cython.longlong)
     cpdef long long time(self)
     cpdef object refer(self, long long at)
     @cython.locals(size=cython.Py_ssize_t, first=cython.Py_ssize_t)
     cpdef bytes blob(self)
+    @cython.locals(size=cython.Py_ssize_t, first=cython.Py_ssize_t)
     cpdef str text(self)
     @cython.locals(place=cython.Py_ssize_t)
     cpdef str name(self)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from pipeline.domain.bytewise import begin_of, put, put_text, size_of, text_at
 from pipeline.domain.extremes import NEVER
 
 _WORD = 64
@@ -78,7 +79,8 @@ class Writer:
 
     def number(self, value: int) -> None:
         """A whole number from 0 on."""
-        self._make_room(_LONGEST)
+        if len(self._out) - self._at < _LONGEST:
+            self._make_room(_LONGEST)
         out, at = self._out, self._at
         while value > 0x7F:
             out[at] = value & 0x7F | 0x80
@@ -102,7 +104,12 @@ class Writer:
             self._reference = at
 
     def text(self, text: str) -> None:
-        self.blob(text.encode())
+        size = size_of(text)
+        self.number(size)
+        if size:
+            self._make_room(size)
+            put_text(self._out, self._at, text)
+            self._at += size
 
     def blob(self, data: bytes) -> None:
         size = len(data)
@@ -119,11 +126,11 @@ class Writer:
             self.number(place + 1)
 
     def written(self) -> bytes:
-        return bytes(memoryview(self._out)[: self._at])
+        return begin_of(self._out, self._at)
 
     def _put(self, data: bytes, size: int) -> None:
         self._make_room(size)
-        self._out[self._at : self._at + size] = data
+        put(self._out, self._at, data)
         self._at += size
 
     def _make_room(self, size: int) -> None:
@@ -152,7 +159,7 @@ class Reader:
         """A reader of the blob that is next, by its own frame; the bytes are not copied."""
         size = self.number()
         first = self.at
-        if size > self._size - first:
+        if not 0 <= size <= self._size - first:
             raise _malformed()
         self.at = first + size
         inner = Reader(self._data, frame)
@@ -160,10 +167,14 @@ class Reader:
         return inner
 
     def number(self) -> int:
-        data, at = self._data, self.at
-        found, shift, byte = 0, 0, 0x80
+        data, at, size = self._data, self.at, self._size
+        if at >= size:
+            raise _malformed()
+        byte = data[at]
+        at += 1
+        found, shift = byte & 0x7F, 7
         while byte & 0x80:
-            if at >= self._size or shift >= _WORD:
+            if at >= size or shift >= _WORD:
                 raise _malformed()
             byte = data[at]
             at += 1
@@ -187,14 +198,19 @@ class Reader:
     def blob(self) -> bytes:
         size = self.number()
         first = self.at
-        if size > self._size - first:
+        if not 0 <= size <= self._size - first:
             raise _malformed()
         self.at = first + size
         return self._data[first : first + size]
 
     def text(self) -> str:
+        size = self.number()
+        first = self.at
+        if not 0 <= size <= self._size - first:
+            raise _malformed()
+        self.at = first + size
         try:
-            return self.blob().decode()
+            return text_at(self._data, first, size)
         except UnicodeDecodeError:
             raise _malformed() from None
 

@@ -1,5 +1,6 @@
 """Profiles as bytes: nothing is lost on the way, the checker reads the same, and what is no profile is refused."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -243,3 +244,29 @@ def test_names(text: str) -> None:
     writer.name(text)
     reader = Reader(writer.written(), frame)
     assert (reader.name(), reader.ends()) == (text, True)
+
+
+@pytest.mark.parametrize("text", ["", "ordered", "zażółć", "雪" * 700, "\0"])
+def test_texts_and_blobs(text: str) -> None:
+    frame = Frame(NO_NAMES, 0)
+    writer = Writer(frame)
+    for _ in range(3):
+        writer.text(text)
+        writer.blob(text.encode())
+    reader = Reader(writer.written(), frame)
+    assert [(reader.text(), reader.blob().decode()) for _ in range(3)] == [(text, text)] * 3
+    assert reader.ends()
+
+
+@pytest.mark.parametrize("size", [b"\4", b"\xff\xff\xff\xff\x0f", b"\x80" * 9 + b"\1"], ids=["4", "2^32", "2^63"])
+def test_a_length_beyond_the_end_is_refused(size: bytes) -> None:
+    frame = Frame(NO_NAMES, 0)
+    reads: list[Callable[[Reader], object]] = [Reader.text, Reader.blob, lambda reader: reader.inside(frame)]
+    for read in reads:
+        with pytest.raises(msgspec.ValidationError):
+            read(Reader(size + b"abc", frame))
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        Reader(b"\2\xff\xff", Frame(NO_NAMES, 0)).text()
