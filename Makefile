@@ -66,7 +66,7 @@ dev: setup ## Run only Kafka and Redis, in the foreground
 cdnow: setup ## Replay 18 months of real purchases through the pipeline
 	@$(BIN)/python -m examples.cdnow $(ARGS)
 
-bench: setup ## Measure what an event costs, 20 minutes (ARGS="cost --pairs 1" for less)
+bench: setup ## Measure what an event costs, half an hour (ARGS="cost --pairs 1" for less)
 	@$(BIN)/python -m tests.benchmarks $(or $(ARGS),all)
 
 chaos: setup ## Hurt a real pipeline at random for ten minutes, and judge what is left

@@ -20,6 +20,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "capacity": Command("pipeline.cli.capacity", "Reckon what a load needs, or what running workers could take."),
     "check": Command("pipeline.cli.check", "Compare topics and Redis with a slow fold of the input."),
     "dev": Command("pipeline.cli.dev", "A real Kafka and Redis on this machine, without Docker."),
     "diff": Command("pipeline.cli.diff", "Replay events through two journeys: who would be elsewhere."),

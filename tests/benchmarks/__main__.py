@@ -1,6 +1,7 @@
 """Measures this project, and what people would pick instead, on one Kafka and Redis that it starts itself."""
 
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from rich.console import Console
 from pipeline.dev.stack import Stack
 from tests.benchmarks import (
     budget,
+    capacity,
     common_work,
     cost,
     counts,
@@ -24,12 +26,14 @@ from tests.benchmarks import (
     profile,
     report,
     results,
+    scrape,
     stitching,
     tables,
     together,
 )
 from tests.benchmarks.results import (
     RESULTS,
+    Capacity,
     Circumstances,
     Cost,
     Figure,
@@ -39,6 +43,7 @@ from tests.benchmarks.results import (
     Models,
     Profile,
     Rebuild,
+    Scrape,
     Stitching,
     Together,
 )
@@ -187,9 +192,35 @@ def together_command(
     console.print(tables.together_table(found).rich())
 
 
+@app.command("capacity")
+def capacity_command(
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer and smaller points, a minute and a half.")] = False,
+    results_file: Results = RESULTS,
+) -> None:
+    """What a worker, Redis and Kafka use by events a second, lanes, customers, journeys: data of `journey capacity`."""
+    with _bench(results_file, optimise=True) as bench:
+        load_average = os.getloadavg()[0]
+        measured = capacity.measure(bench.stack, capacity.QUICK if quick else capacity.FULL, bench.directory, bench.say)
+        bench.keep(Capacity(measured, load_average))
+    for sheet in (tables.full_speed_table(measured), tables.steady_table(measured)):
+        console.print(sheet.rich())
+
+
+@app.command("scrape")
+def scrape_command(
+    events: Annotated[int, typer.Option(min=1_000, help="Events of the simulator's customers.")] = 200_000,
+    results_file: Results = RESULTS,
+) -> None:
+    """How long Prometheus waits for the page of a worker that is busy."""
+    with _bench(results_file, optimise=True) as bench:
+        bench.keep(scrape.measure(bench.stack, events, bench.directory, bench.say))
+        found = bench.found(Scrape)
+    console.print(tables.scrape_table(found).rich())
+
+
 @app.command("all")
 def all_command(results_file: Results = RESULTS) -> None:
-    """Every figure with the usual sizes: 20 minutes on a quiet machine with two cores."""
+    """Every figure with the usual sizes: half an hour on a quiet machine with two cores."""
     cost_command(systems="worker,kafka-streams,quix-streams,stock-faust", results_file=results_file)
     latency_command(results_file=results_file)
     rebuild_command(results_file=results_file)
@@ -198,6 +229,8 @@ def all_command(results_file: Results = RESULTS) -> None:
     stitching_command(results_file=results_file)
     together_command(results_file=results_file)
     profile_command(results_file=results_file)
+    scrape_command(results_file=results_file)
+    capacity_command(results_file=results_file)
 
 
 @app.command("counts")

@@ -15,7 +15,7 @@ from tests.benchmarks import common_work
 from tests.benchmarks.lane_tables import LaneTables
 from tests.benchmarks.loading import load, remove_topics
 from tests.benchmarks.oracle import Oracle
-from tests.benchmarks.processes import Tree
+from tests.benchmarks.processes import Parts, Tree
 from tests.benchmarks.results import Growth, Rebuild
 from tests.benchmarks.systems.system import Assignment, Running
 from tests.benchmarks.systems.worker import Worker
@@ -61,29 +61,14 @@ class Filling:
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
-    """CPU seconds of the three processes at one moment."""
-
-    at: float
-    worker: float
-    redis: float
-    broker: float
-
-
-@dataclass(frozen=True, slots=True)
 class Filled:
     """A worker at work on a size."""
 
     settings: Settings
     running: Running
     tables: LaneTables
-    worker: Tree
-    redis: Tree
-    broker: Tree
+    parts: Parts
     filling: Filling
-
-    def use(self) -> Use:
-        return Use(time.monotonic(), self.worker.cpu_s(), self.redis.cpu_s(), self.broker.cpu_s())
 
     def wait(self, reached: Callable[[], int], goal: int) -> None:
         """Until `reached` gets to `goal`; SystemExit if it stands still for long."""
@@ -102,10 +87,10 @@ def measure(stack: Stack, size: Size, directory: Path, say: Callable[[str], None
     with _filled(stack, size, directory, f"g{size.customers}-", say) as filled:
         say(f"{size.customers:,} customers: first events")
         filled.wait(filled.tables.events, size.customers)
-        before, known = filled.use(), filled.tables.events()
+        before, known = filled.parts.use(), filled.tables.events()
         say(f"{size.customers:,} customers: {size.events:,} events")
         filled.wait(filled.tables.events, size.customers + size.events)
-        after, count = filled.use(), size.customers + size.events - known
+        used, count = filled.parts.use().since(before), size.customers + size.events - known
         if count < size.events / 2:
             raise SystemExit(f"only {count:,} of {size.events:,} events could be watched; give more --events")
         _check(filled)
@@ -115,11 +100,11 @@ def measure(stack: Stack, size: Size, directory: Path, say: Callable[[str], None
             events=count,
             lanes=size.lanes,
             correct=True,
-            worker_us=(after.worker - before.worker) / count * 1e6,
-            redis_us=(after.redis - before.redis) / count * 1e6,
-            broker_us=(after.broker - before.broker) / count * 1e6,
-            events_per_second=count / (after.at - before.at),
-            peak_mb=filled.worker.peak_mb,
+            worker_us=used.worker / count * 1e6,
+            redis_us=used.redis / count * 1e6,
+            broker_us=used.broker / count * 1e6,
+            events_per_second=count / used.at,
+            peak_mb=filled.parts.worker.peak_mb,
             redis_mb=filled.tables.used_mb(),
             redis_bytes_mean=footprint.mean,
             redis_bytes_median=footprint.median,
@@ -138,23 +123,22 @@ def measure_rebuild(stack: Stack, size: Size, directory: Path, say: Callable[[st
         _check(filled)
         whole = filled.tables.customers()
         say("rebuilding the tables")
-        before = filled.use()
+        before = filled.parts.use()
         filled.tables.forget_all()
-        _one_event_a_lane(filled.settings)
+        one_event_a_lane(filled.settings)
         filled.wait(filled.tables.events, total + size.lanes)
-        after = filled.use()
+        used = filled.parts.use().since(before)
         if filled.tables.customers() != whole:
             raise SystemExit(f"rebuilt with {filled.tables.customers()} customers, not with {whole}")
-        worker, redis = after.worker - before.worker, after.redis - before.redis
         return Rebuild(
             profiles=sum(whole),
             lanes=size.lanes,
-            seconds=after.at - before.at,
-            worker_us=worker / sum(whole) * 1e6,
-            redis_us=redis / sum(whole) * 1e6,
-            broker_us=(after.broker - before.broker) / sum(whole) * 1e6,
-            profiles_per_second=sum(whole) / (after.at - before.at),
-            profiles_per_core_second=sum(whole) / (worker + redis),
+            seconds=used.at,
+            worker_us=used.worker / sum(whole) * 1e6,
+            redis_us=used.redis / sum(whole) * 1e6,
+            broker_us=used.broker / sum(whole) * 1e6,
+            profiles_per_second=sum(whole) / used.at,
+            profiles_per_core_second=sum(whole) / (used.worker + used.redis),
             load_average=load_average,
         )
 
@@ -168,8 +152,8 @@ def _filled(stack: Stack, size: Size, directory: Path, prefix: str, say: Callabl
     settings = load(given, filling)
     running = Worker().start(given)
     try:
-        worker, redis, broker = (Tree(pid) for pid in (running.process.pid, stack.redis_pid, stack.kafka_pid))
-        yield Filled(settings, running, LaneTables(settings), worker, redis, broker, filling)
+        parts = Parts(*(Tree(pid) for pid in (running.process.pid, stack.redis_pid, stack.kafka_pid)))
+        yield Filled(settings, running, LaneTables(settings), parts, filling)
     finally:
         running.stop()
         LaneTables(settings).forget_all()
@@ -182,7 +166,7 @@ def _check(filled: Filled) -> None:
         raise SystemExit(f"the worker is wrong: {found:,} transitions, and {right:,} are right")
 
 
-def _one_event_a_lane(settings: Settings) -> None:
+def one_event_a_lane(settings: Settings) -> None:
     """A lane looks at its table with its next event. The customers are known ones, so that no table grows."""
     customers: dict[int, str] = {}
     number = 0
@@ -193,7 +177,7 @@ def _one_event_a_lane(settings: Settings) -> None:
     at = common_work.START_MS + common_work.SPAN_MS
 
     async def send() -> None:
-        (topic,) = settings.input_topics
+        topic = settings.input_topics[0]
         async with RawSender(settings.brokers, [topic]) as sender:
             for lane, customer in customers.items():
                 value = common_work.as_json(f"last-{lane}", "page_viewed", common_work.SITE, customer, at, "{}")

@@ -69,6 +69,10 @@ class LaneTables:
         lengths = list(self._lengths())
         return Footprint(of_each, of_each + median(lengths) - mean(lengths))
 
+    def profile_bytes(self) -> float:
+        """Mean length of an identity's key and profile."""
+        return mean(self._lengths())
+
     def forget_all(self) -> None:
         """Empties the server, as a loss of its memory would."""
         self._redis.flushall()

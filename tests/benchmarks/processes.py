@@ -1,6 +1,8 @@
 """What a process and all that it started have used, by the operating system's account. Linux only."""
 
+import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -32,3 +34,34 @@ class Tree:
 def _peak_kb(pid: int) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """CPU seconds of the three parts at one moment, in seconds of a clock that only goes on."""
+
+    at: float
+    worker: float
+    redis: float
+    broker: float
+
+    def since(self, before: "Use") -> "Use":
+        """What was used from then to now."""
+        return Use(
+            self.at - before.at,
+            self.worker - before.worker,
+            self.redis - before.redis,
+            self.broker - before.broker,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The processes of a worker, its Redis and its Kafka."""
+
+    worker: Tree
+    redis: Tree
+    broker: Tree
+
+    def use(self) -> Use:
+        return Use(time.monotonic(), self.worker.cpu_s(), self.redis.cpu_s(), self.broker.cpu_s())

@@ -8,8 +8,22 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from tests.benchmarks import charts, results, tables
-from tests.benchmarks.results import Cost, Figure, Growth, Latency, Line, Models, Profile, Rebuild, Stitching, Together
+from pipeline.application.capacity import BUSY
+from tests.benchmarks import capacity_page, charts, results, tables
+from tests.benchmarks.results import (
+    Capacity,
+    Cost,
+    Figure,
+    Growth,
+    Latency,
+    Line,
+    Models,
+    Profile,
+    Rebuild,
+    Scrape,
+    Stitching,
+    Together,
+)
 from tests.benchmarks.sheet import Sheet
 from tests.benchmarks.stitching import PLAIN, ROUTED
 from tests.benchmarks.systems.system import ROOT
@@ -18,8 +32,6 @@ PAGES: Final = ROOT / "docs/benchmarks"
 PUBLISHED: Final = PAGES / "results.jsonl"
 F = TypeVar("F", bound=Figure)
 
-BUSY: Final = 2.0
-"""Load average a core, from which on a machine does other work: the benchmark alone makes about one."""
 BUSY_TEXT: Final = (
     "**The machine was busy with other work (load average up to {load:.0f}): nothing can be concluded from these "
     "figures, not even from the ratios: a system that commits by the clock then commits more often for its events.**"
@@ -28,9 +40,9 @@ BUSY_TEXT: Final = (
 HEAD: Final = """\
 # What an event costs
 
-    make bench                                   # all of it, 20 minutes
+    make bench                                   # all of it, half an hour
     make bench ARGS="cost --pairs 1 --events 200000"   # one figure, a minute
-    python -m tests.benchmarks --help            # cost, latency, rebuild, models, together, …
+    python -m tests.benchmarks --help            # cost, latency, rebuild, models, capacity, …
     python -m tests.benchmarks publish           # this page out of what was measured last
 
 One worker with all its features on (dead letters, routing, timers, bounded cache, public customer records, metrics) and
@@ -63,6 +75,11 @@ STITCHING_TEXT: Final = """\
 The same events of the same customers in four ways: all with the customer id; with that and the id of a browser; 30 %
 with a browser alone, a third of them of customers who say later who they are; and all with the customer id again, but
 each first in a lane in which its customer is not at home, so that it goes through `journey.events` once.
+"""
+
+CAPACITY_TEXT: Final = """\
+[How much it takes](../operate/capacity.md) has what a worker, Redis and Kafka use by events a second, lanes, customers
+and journeys, and the command that reckons with it.
 """
 
 PROFILE_TEXT: Final = """\
@@ -153,6 +170,10 @@ class Published:
         found = [each.ratio for each in self.figures(Together)]
         return median(found) if found else None
 
+    def scraped(self) -> float | None:
+        """The longest."""
+        return max((each.max_ms for each in self.figures(Scrape)), default=None)
+
     def bytes_together(self) -> float | None:
         found = [each.redis_bytes_median for each in self.figures(Models)]
         return median(found) if found else None
@@ -177,6 +198,7 @@ GOALS: Final = (
     Goal("Redis bytes a customer with five journeys, median", 700, 700, Published.bytes_together),
     Goal("CPU, event routed once to one that is not", 1.8, 1.8, lambda found: found.stitched(ROUTED)),
     Goal("CPU, dearest number of customers to the least", 1.2, 1.2, Published.spread),
+    Goal("scrape of a worker with a backlog, ms at most", 50, 50, Published.scraped),
     Goal("profiles rebuilt a core second", 50_000, 50_000, Published.rebuilt, least=True),
 )
 
@@ -211,6 +233,10 @@ def render(lines: Iterable[Line]) -> str:
     if together := found.figures(Together):
         parts += ["## Five journeys at once, worker and Redis", found.circumstances(Together)]
         parts.append(tables.together_table(together).markdown())
+    if scrapes := found.figures(Scrape):
+        parts += ["## A scrape", found.circumstances(Scrape), tables.scrape_table(scrapes).markdown()]
+    if found.figures(Capacity):
+        parts += ["## By the load", CAPACITY_TEXT]
     if profiles := found.figures(Profile):
         parts += ["## Where the time goes", found.circumstances(Profile), PROFILE_TEXT]
         parts.append(tables.profile_table(profiles[-1]).markdown())
@@ -230,6 +256,9 @@ def publish(measured: Path, pages: Path = PAGES) -> None:
         charts.draw(charts.latency_chart(latencies), pages / "latency.svg")
     if growths := found.figures(Growth):
         charts.draw(charts.growth_chart(growths), pages / "growth.svg")
+    for line in lines:
+        if isinstance(line.figure, Capacity):
+            capacity_page.publish(line, found.circumstances(Capacity))
 
 
 def newest(lines: Iterable[Line]) -> Sequence[Line]:

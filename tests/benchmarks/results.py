@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from pipeline.application.capacity import Measured
 from tests.benchmarks.systems.system import BUILT, ROOT
 
 RESULTS: Final = BUILT / "results.jsonl"
@@ -215,7 +216,31 @@ class Together(msgspec.Struct, frozen=True, tag="together"):
         return all_us / (self.alone.worker_us + self.alone.redis_us)
 
 
-Figure = Cost | Latency | Growth | Rebuild | Profile | Models | Together | Stitching
+class Capacity(msgspec.Struct, frozen=True, tag="capacity"):
+    """What a worker, its Redis and Kafka use by the load: all points of one call."""
+
+    measured: Measured
+    load_average: float
+
+
+class Scrape(msgspec.Struct, frozen=True, tag="scrape"):
+    """Scrapes of a worker with a backlog, from the request to the whole page, in ms; the page has so many `series`."""
+
+    journeys: int
+    lanes: int
+    events: int
+    events_per_second: float
+    worker_cores: float
+    scrapes: int
+    series: int
+    bytes: int
+    first_ms: float
+    p50_ms: float
+    max_ms: float
+    load_average: float
+
+
+Figure = Cost | Latency | Growth | Rebuild | Profile | Models | Together | Stitching | Capacity | Scrape
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from tests.benchmarks.results import Cost, Growth, Latency, Models, Profile, Rebuild, Stage, Stitching, Together
+from pipeline.application.capacity import Measured, Model
+from tests.benchmarks.results import Cost, Growth, Latency, Models, Profile, Rebuild, Scrape, Stage, Stitching, Together
 from tests.benchmarks.sheet import Sheet
 
 BESIDE = "kafka-streams"
@@ -271,6 +272,97 @@ def rebuild_table(rebuilds: Sequence[Rebuild]) -> Sheet:
         "rebuilding the tables of one worker",
         "A core second is one of the worker or of Redis; CPU in µs a profile, + of Redis",
         ("profiles", "seconds", "profiles/s", "profiles a core second", "CPU", "load"),
+        rows,
+        texts=0,
+    )
+
+
+def full_speed_table(measured: Measured) -> Sheet:
+    """One row a point: a worker with a backlog."""
+    rows = [
+        (
+            str(each.journeys),
+            f"{each.customers:,}",
+            f"{each.identities:,}",
+            f"{each.cache_profiles:,}",
+            f"{each.events_per_second:,.0f}",
+            _sum(each.worker_us, each.redis_us),
+            f"{each.broker_us:.1f}",
+            _size(each.events_per_transaction),
+            f"{each.misses:.2f}",
+            f"{each.worker_mb:,.0f}",
+            f"{each.redis_mb:,.1f}",
+            f"{each.redis_bytes:,.0f}",
+            f"{each.changelog_bytes:,.0f}",
+            f"{each.feed_bytes:,.0f}",
+            f"{each.rebuild_records:,} in {each.rebuild_s:.1f} s",
+        )
+        for each in measured.full
+    ]
+    columns = ("journeys", "customers", "identities", "cache", "events/s", "CPU", "broker", "events a transaction")
+    return Sheet(
+        f"One worker with a backlog, {measured.full[0].lanes} lanes",
+        "CPU in µs an event, worker + Redis; misses are look-ups an event that memory lacked; Redis MB are what it "
+        "grew by, bytes those of a customer in its tables; changelog and feeds (transitions, signals) in bytes written "
+        "an event; rebuilt are all tables, out of so many records of the changelog",
+        (*columns, "misses", "peak MB", "Redis MB", "bytes", "changelog", "feeds", "rebuilt"),
+        rows,
+        texts=0,
+    )
+
+
+def steady_table(measured: Measured) -> Sheet:
+    """One row a point: a worker at a steady rate, and what the model says of it."""
+    model = Model(measured)
+    rows = []
+    for each in measured.steady:
+        said = model.steadily(each)
+        rows.append(
+            (
+                str(each.journeys),
+                str(each.lanes),
+                f"{each.events_per_second:,.0f}",
+                f"{each.transactions_per_second:,.0f}",
+                f"{said.transactions_per_second:,.0f}",
+                _sum(each.worker_cores, each.redis_cores, digits=2),
+                _sum(said.worker_cores, said.redis_cores, digits=2),
+                f"{each.broker_cores:.2f}",
+                f"{said.broker_cores:.2f}",
+                f"{each.changelog_bytes_per_second / 1e3:,.0f}",
+                f"{said.changelog_bytes_per_second / 1e3:,.0f}",
+                f"{each.feed_bytes_per_second / 1e3:,.0f}",
+                f"{said.feed_bytes_per_second / 1e3:,.0f}",
+            )
+        )
+    columns = ("journeys", "lanes", "events/s", "transactions/s", "reckoned", "cores", "reckoned")
+    return Sheet(
+        f"One worker at a steady rate, {measured.steady[0].customers:,} customers at a time",
+        "Measured, and beside it what the model makes of it; cores of the worker + Redis; kB are 10^3 bytes",
+        (*columns, "broker", "reckoned", "changelog kB/s", "reckoned", "feeds kB/s", "reckoned"),
+        rows,
+        texts=0,
+    )
+
+
+def scrape_table(found: Sequence[Scrape]) -> Sheet:
+    """One row a run."""
+    rows = [
+        (
+            f"{each.series:,}",
+            f"{each.bytes / 1e3:,.0f}",
+            str(each.scrapes),
+            *(f"{ms:.1f}" for ms in (each.first_ms, each.p50_ms, each.max_ms)),
+            f"{each.events_per_second:,.0f}",
+            f"{each.worker_cores:.2f}",
+            f"{each.load_average:.1f}",
+        )
+        for each in found
+    ]
+    first = found[0]
+    return Sheet(
+        f"ms until the page of a worker with a backlog is there: {first.journeys} journeys, {first.lanes} lanes",
+        "The worker has a backlog all the time; kB are 10^3 bytes",
+        ("series", "kB", "scrapes", "first", "p50", "most", "events/s", "cores", "load"),
         rows,
         texts=0,
     )
