@@ -21,6 +21,7 @@ from tests.benchmarks import (
     cost,
     counts,
     growth,
+    hot,
     latency,
     models,
     profile,
@@ -38,6 +39,7 @@ from tests.benchmarks.results import (
     Cost,
     Figure,
     Growth,
+    Hot,
     Latency,
     Line,
     Models,
@@ -178,6 +180,29 @@ def stitching_command(
     console.print(tables.stitching_table(found).rich())
 
 
+@app.command("hot")
+def hot_command(
+    heats: Annotated[str, typer.Option(help=f"Who is hot, with commas between: {', '.join(hot.HEATS)}.")] = ",".join(
+        hot.HEATS
+    ),
+    rate: Annotated[float, typer.Option(min=1, help="Events a second; each fifth is hot.")] = 1_000.0,
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds that count.")] = 30.0,
+    claims: Annotated[int, typer.Option(min=0, help="Customers who have used the kiosk before.")] = 10_000,
+    browsers: Annotated[int, typer.Option(min=0, help="Browsers that the robot has come with before.")] = 1_000_000,
+    results_file: Results = RESULTS,
+) -> None:
+    """How long everybody else waits while one identity takes far more than its share, and what memory that takes."""
+    chosen = [heat for heat in hot.HEATS if heat in heats.split(",")]
+    if unknown := set(heats.split(",")) - set(hot.HEATS):
+        raise typer.BadParameter(f"nobody is {', '.join(sorted(unknown))}; there are {', '.join(hot.HEATS)}")
+    course = hot.Course(rate=rate, seconds=seconds, claims=claims, browsers=browsers)
+    with _bench(results_file, optimise=True) as bench:
+        for number, heat in enumerate(chosen):
+            bench.keep(hot.measure(bench.stack, heat, course, bench.directory, number, bench.say))
+        found = bench.found(Hot)
+    console.print(tables.hot_table(found).rich())
+
+
 @app.command("together")
 def together_command(
     pairs: Pairs = 2,
@@ -227,6 +252,7 @@ def all_command(results_file: Results = RESULTS) -> None:
     growth_command(results_file=results_file)
     models_command(results_file=results_file)
     stitching_command(results_file=results_file)
+    hot_command(results_file=results_file)
     together_command(results_file=results_file)
     profile_command(results_file=results_file)
     scrape_command(results_file=results_file)

@@ -53,18 +53,10 @@ def sending(pace: Pace) -> Iterator[None]:
 
 
 def _send(pace: Pace, enough: Signal) -> None:
-    producer = Producer(
-        {
-            "bootstrap.servers": pace.bootstrap,
-            "log_level": 0,
-            "partitioner": "murmur2_random",
-            "enable.idempotence": True,
-            "linger.ms": LINGER_MS,
-        }
-    )
+    producer = Producer(producer_settings(pace.bootstrap))
     began = time.monotonic()
     with pace.kept.open("wb") as kept:
-        for number, (customer, kind, place) in enumerate(_acts()):
+        for number, (customer, kind, place) in enumerate(acts()):
             while (early := began + number / pace.rate - time.monotonic()) > 0:
                 time.sleep(early)
             if enough.is_set():
@@ -78,7 +70,18 @@ def _send(pace: Pace, enough: Signal) -> None:
         raise SystemExit(f"{left} events were not acknowledged")
 
 
-def _acts() -> Iterator[tuple[str, str, tuple[str, str]]]:
+def producer_settings(bootstrap: str) -> dict[str, str | int | bool]:
+    """As a careful sender has them, with the partitioner of the Java client."""
+    return {
+        "bootstrap.servers": bootstrap,
+        "log_level": 0,
+        "partitioner": "murmur2_random",
+        "enable.idempotence": True,
+        "linger.ms": LINGER_MS,
+    }
+
+
+def acts() -> Iterator[tuple[str, str, tuple[str, str]]]:
     """Without end: customer, type, and channel with source."""
     chance = random.Random(7)
     kinds, by_weight = list(common_work.KINDS), list(accumulate(weight for weight, _ in common_work.KINDS.values()))

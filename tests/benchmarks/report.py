@@ -15,6 +15,7 @@ from tests.benchmarks.results import (
     Cost,
     Figure,
     Growth,
+    Hot,
     Latency,
     Line,
     Models,
@@ -80,6 +81,12 @@ each first in a lane in which its customer is not at home, so that it goes throu
 CAPACITY_TEXT: Final = """\
 [How much it takes](../operate/capacity.md) has what a worker, Redis and Kafka use by events a second, lanes, customers
 and journeys, and the command that reckons with it.
+"""
+
+HOT_TEXT: Final = """\
+Each fifth event is of one identity: a customer; a kiosk, a browser with which a new customer signs up each time; a
+robot, each time with a browser that was never seen before. The kiosk and the robot have so many events before anything
+is measured, which the worker folds at once when it starts. What the worker says of the ordinary customers is judged.
 """
 
 PROFILE_TEXT: Final = """\
@@ -230,6 +237,8 @@ def render(lines: Iterable[Line]) -> str:
     if stitched := found.figures(Stitching):
         parts += ["## Several identities", found.circumstances(Stitching), STITCHING_TEXT]
         parts.append(tables.stitching_table(stitched).markdown())
+    if hot := found.figures(Hot):
+        parts += ["## Hot identities", found.circumstances(Hot), HOT_TEXT, tables.hot_table(hot).markdown()]
     if together := found.figures(Together):
         parts += ["## Five journeys at once, worker and Redis", found.circumstances(Together)]
         parts.append(tables.together_table(together).markdown())

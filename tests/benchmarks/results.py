@@ -216,6 +216,29 @@ class Together(msgspec.Struct, frozen=True, tag="together"):
         return all_us / (self.alone.worker_us + self.alone.redis_us)
 
 
+class Hot(msgspec.Struct, frozen=True, tag="hot"):
+    """One worker on live traffic of which each fifth event is of a hot identity, `heat` of the stage `hot`.
+
+    It had `before` events before, folded in `before_s` seconds. `sent_per_second`: ordinary events. `p50_ms`, `p99_ms`: of ordinary customers, from sending
+    to a subscriber; `commit_*`: of a lane's transactions. MB are 2^20 bytes, the peaks of all the run.
+    """
+
+    heat: str
+    before: int
+    before_s: float
+    sent_per_second: float
+    lanes: int
+    seconds: float
+    transitions: int
+    p50_ms: float
+    p99_ms: float
+    commit_p50_ms: float
+    commit_p99_ms: float
+    worker_mb: float
+    redis_mb: float
+    load_average: float
+
+
 class Capacity(msgspec.Struct, frozen=True, tag="capacity"):
     """What a worker, its Redis and Kafka use by the load: all points of one call."""
 
@@ -240,7 +263,7 @@ class Scrape(msgspec.Struct, frozen=True, tag="scrape"):
     load_average: float
 
 
-Figure = Cost | Latency | Growth | Rebuild | Profile | Models | Together | Stitching | Capacity | Scrape
+Figure = Hot | Cost | Latency | Growth | Rebuild | Profile | Models | Together | Stitching | Capacity | Scrape
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -4,7 +4,19 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from pipeline.application.capacity import Measured, Model
-from tests.benchmarks.results import Cost, Growth, Latency, Models, Profile, Rebuild, Scrape, Stage, Stitching, Together
+from tests.benchmarks.results import (
+    Cost,
+    Growth,
+    Hot,
+    Latency,
+    Models,
+    Profile,
+    Rebuild,
+    Scrape,
+    Stage,
+    Stitching,
+    Together,
+)
 from tests.benchmarks.sheet import Sheet
 
 BESIDE = "kafka-streams"
@@ -365,6 +377,31 @@ def scrape_table(found: Sequence[Scrape]) -> Sheet:
         ("series", "kB", "scrapes", "first", "p50", "most", "events/s", "cores", "load"),
         rows,
         texts=0,
+    )
+
+
+def hot_table(found: Sequence[Hot]) -> Sheet:
+    """One row a run."""
+    rows = [
+        (
+            hot.heat,
+            f"{hot.before:,}",
+            f"{hot.before_s:.0f}" if hot.before else "",
+            *(f"{each:.1f}" for each in (hot.p50_ms, hot.p99_ms, hot.commit_p50_ms, hot.commit_p99_ms)),
+            f"{hot.worker_mb:,.0f}",
+            f"{hot.redis_mb:,.0f}",
+            f"{hot.sent_per_second:,.0f}",
+            f"{hot.transitions:,}",
+            f"{hot.load_average:.1f}",
+        )
+        for hot in found
+    ]
+    columns = ("who is hot", "its events before", "folded in s", "p50", "p99", "commit p50", "commit p99")
+    return Sheet(
+        f"what a hot identity does to everybody else: one worker, {found[0].lanes} lanes",
+        "ms, p50 and p99 from sending to a subscriber, of ordinary customers only; MB are peaks of the whole run",
+        (*columns, "worker MB", "Redis MB", "ordinary events/s", "transitions", "load"),
+        rows,
     )
 
 
