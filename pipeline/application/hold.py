@@ -6,6 +6,7 @@ Everything in here is true only as long as no doubt has come up; then the whole 
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import structlog
 
@@ -42,6 +43,14 @@ log = structlog.get_logger(__name__)
 
 DUE_AT_ONCE = 2_000
 """How many customers' timers are looked at in one batch."""
+
+_HEARD: Final[Mapping[str, tuple[Failpoint, Failpoint]]] = {
+    "claim": (Failpoint.CLAIM_FOLDED, Failpoint.CLAIM_APPLIED),
+    "adopt": (Failpoint.ADOPT_FOLDED, Failpoint.ADOPT_APPLIED),
+    "release": (Failpoint.RELEASE_FOLDED, Failpoint.RELEASE_APPLIED),
+    "give_back": (Failpoint.GIVE_BACK_FOLDED, Failpoint.GIVE_BACK_APPLIED),
+}
+"""By kind of message, the failpoints around the transaction of a batch with some of it."""
 
 CARRIED_AT_ONCE = 500
 """How many customers are looked at in one batch for whether they must be carried over to another version."""
@@ -136,6 +145,9 @@ class Hold:
             self._hitters.saw(batch.arrivals, self._ports.clock.monotonic())
             batch.arrivals.clear()
         await failpoints.reached(Failpoint.BATCH_FOLDED)
+        heard = [_HEARD[kind] for kind in batch.told if kind in _HEARD]
+        for folded, _ in heard:
+            await failpoints.reached(folded)
         record = copy_lane(self.record)
         bring_up_to_date(record, batch, effects, self._stitch.code)
         record.next = dict(positions)
@@ -146,6 +158,8 @@ class Hold:
         await self._commit(record, written, batch, effects, models)
         if batch.dead:
             self._tell_dead(batch)
+        for _, applied in heard:
+            await failpoints.reached(applied)
         self._keep(effects)
         self._cursor = effects.carried_to or 0
         if timers:

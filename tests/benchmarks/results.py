@@ -219,8 +219,9 @@ class Together(msgspec.Struct, frozen=True, tag="together"):
 class Hot(msgspec.Struct, frozen=True, tag="hot"):
     """One worker on live traffic of which each fifth event is of a hot identity, `heat` of the stage `hot`.
 
-    It had `before` events before, folded in `before_s` seconds. `sent_per_second`: ordinary events. `p50_ms`, `p99_ms`: of ordinary customers, from sending
-    to a subscriber; `commit_*`: of a lane's transactions. MB are 2^20 bytes, the peaks of all the run.
+    It had `before` events before, folded in `before_s` seconds. `sent_per_second`: ordinary events. `p50_ms`, `p99_ms`:
+    of ordinary customers, from sending to a subscriber; `commit_*`: of a lane's transactions. MB are 2^20 bytes, the
+    peaks of all the run.
     """
 
     heat: str

@@ -1,4 +1,4 @@
-"""Workers that fail within the lane's protocol: each failpoint once, each action several times, four applications at
+"""Workers that fail within the lane's protocol: each failpoint once, each action several times, five applications at
 once. `make failpoints` does each with each.
 """
 
@@ -68,6 +68,20 @@ LIVES: Sequence[Sequence[Round]] = (
             Cell(Failpoint.LANE_PARKED, "raise"),
             Cell(Failpoint.LANE_RELEASED, "delay"),
         ),
+    ),
+    (
+        (
+            Cell(Failpoint.CLAIM_FOLDED, "raise"),
+            Cell(Failpoint.ADOPT_APPLIED, "raise"),
+            Cell(Failpoint.RELEASE_APPLIED, "kill"),
+        ),
+        (
+            Cell(Failpoint.CLAIM_APPLIED, "raise"),
+            Cell(Failpoint.ADOPT_FOLDED, "raise"),
+            Cell(Failpoint.RELEASE_FOLDED, "delay"),
+            Cell(Failpoint.GIVE_BACK_FOLDED, "stop"),
+        ),
+        (Cell(Failpoint.GIVE_BACK_APPLIED, "kill"),),
     ),
 )
 """For each application its rounds, in which the last cell is reached after the others."""

@@ -1,5 +1,6 @@
 """A round: a worker fails where its environment says, others go on with its work, and the judge looks at all of it."""
 
+import json
 import signal
 import time
 from collections.abc import Sequence
@@ -10,8 +11,9 @@ import psutil
 from pipeline.application.failpoints import Failpoint
 from pipeline.worker.failpoints import FAILPOINTS, Action
 from tests.harness import reading
-from tests.harness.application import Application, ago, some_traffic
+from tests.harness.application import HOUR, Application, ago, some_traffic
 from tests.harness.judging import Verdict
+from tests.harness.sending import Sent
 from tests.harness.waiting import until
 from tests.harness.worker_process import WorkerProcess
 
@@ -27,6 +29,19 @@ NEEDS_A_PAST = REBUILDING | {Failpoint.TAKE_REPLAY}
 """Reached only if the changelog has something."""
 HANDING_OVER = frozenset({Failpoint.LANE_PARKED, Failpoint.LANE_RELEASED})
 """Reached only if another worker takes lanes over."""
+STITCHING = frozenset(
+    {
+        Failpoint.CLAIM_FOLDED,
+        Failpoint.CLAIM_APPLIED,
+        Failpoint.ADOPT_FOLDED,
+        Failpoint.ADOPT_APPLIED,
+        Failpoint.RELEASE_FOLDED,
+        Failpoint.RELEASE_APPLIED,
+        Failpoint.GIVE_BACK_FOLDED,
+        Failpoint.GIVE_BACK_APPLIED,
+    }
+)
+"""Reached only if identities are linked and taken away again."""
 BESIDE_THE_LANES = frozenset(
     {Failpoint.TICK_BEFORE, Failpoint.TICK_ACKNOWLEDGED, Failpoint.TICK_ENDS, Failpoint.PROGRESS_READ}
 )
@@ -104,11 +119,38 @@ def _until_reached(app: Application, victim: WorkerProcess, cell: Cell, tag: str
         nonlocal told
         if time.monotonic() > began + told * NEWS_EVERY_S:
             told += 1
+            if cell.point in STITCHING:
+                _link_and_block(app, f"{tag}-{cell.point.label}", told)
             app.sender.event("web", f"{tag}-{cell.point.label}-{told}", "page_viewed", ago(0))
             app.sender.flush()
         return bool(victim.logged("failpoint", point=cell.point.label, action=cell.action))
 
     until(reached, lambda: f"{cell} is reached\n{app.tails()}", PATIENCE_S)
+
+
+def _link_and_block(app: Application, name: str, number: int) -> None:
+    """A browser is seen and a customer signs in with it: claim, adopt. It is taken away from the one before: release,
+    give back; by now that one has heard the claim, if there is a worker.
+
+    The customer is at home in another lane than the browser.
+    """
+    sender = app.sender
+
+    def pair(of: int) -> tuple[str, str]:
+        browser = f"anonymous:{name}-{of}"
+        some = (f"{name}-{of}-{n}" for n in range(100))
+        return browser, next(who for who in some if sender.home(who) != sender.home(browser))
+
+    browser, customer = pair(number)
+    named = {"anonymous": f"{name}-{number}"}
+    sender.event("web", browser, "page_viewed", ago(2 * HOUR), customer_id=None, identities=named)
+    sender.event("web", customer, "cart_added", ago(HOUR), identities=named)
+    if number > 1:
+        browser, customer = pair(number - 1)
+        lane, reason = sender.home(browser), "a test"
+        order = {"command": "block", "lane": lane, "reason": reason, "identity": browser, "customer": customer}
+        value = json.dumps({"id": f"{name}-{number}", **order}).encode()
+        sender.put(Sent("journey.commands", "", lane, browser.encode(), value))
 
 
 def _stands(worker: WorkerProcess) -> bool:
