@@ -83,7 +83,11 @@ def customer_record(profile: Profile, updated_at: str) -> bytes:
 
 
 def entry_id(customer: str, journey: str, entry: Entry) -> str:
-    """The stable id of a history entry: the same rule by the same event or due time has the same id."""
+    """The stable id of a history entry: the same rule by the same event or due time has the same id.
+
+    No two entries of a history share it, whatever identities it is of: an event makes one entry of a journey at most,
+    and silence leads nobody back within one moment, since a journey in which it goes round is refused.
+    """
     return f"{customer}:{journey}:{entry.rule}:{entry.event or entry.at}"
 
 

@@ -9,6 +9,9 @@ from pipeline.adapters.doctor.finding import Finding
 from pipeline.adapters.lanes_seen import LaneSeen
 from pipeline.config import Settings
 
+MUCH: Final = 0.2
+"""The share of a lane from which on an identity is worth a look of its own accord."""
+
 _START: Final = "start workers with these settings: journey worker"
 
 
@@ -61,8 +64,9 @@ def _versions(lanes: Iterable[LaneSeen]) -> Iterator[Finding]:
 def _hot(lanes: Iterable[LaneSeen]) -> Iterator[Finding]:
     """Lanes that do much for one identity."""
     for lane in lanes:
-        if lane.hot:
-            what = f"lane {lane.partition}: {max(lane.hot.values()):.0%} of what it does is for one identity"
+        largest = max(lane.hot.values(), default=0.0)
+        if largest >= MUCH:
+            what = f"lane {lane.partition}: {largest:.0%} of what it does is for one identity"
             yield Finding("lanes", "note", what, f"journey identity hot --lane {lane.partition}")
 
 
