@@ -98,5 +98,5 @@ clean: ## Remove .venv, .dev and all caches of this directory
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 lock: ## Choose the versions anew (needs uv)
-	uv pip compile pyproject.toml --extra dev --extra draw --group test --group build --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra dev --extra draw --extra traces --group test --group build --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --upgrade --output-file requirements.lock

@@ -186,6 +186,12 @@ class Settings(Section):
     debug_token: SecretStr = _setting(
         SecretStr(""), "", "opens `/debug`, 16 characters or more; without one there is no `/debug`; never shown"
     )
+    traces_endpoint: str = _setting(
+        "",
+        "",
+        "the OTLP/HTTP address that spans go to, as `http://127.0.0.1:4318/v1/traces`; without one no trace goes on",
+    )
+    traces_ratio: float = _setting(0.001, "share", "of the traces that senders sample, how many get spans", ge=0, le=1)
     log_format: Literal["auto", "json", "pretty"] = _setting(
         "auto", "", "`auto`: pretty on a terminal, else JSON lines"
     )

@@ -99,6 +99,10 @@ EVENTS: Final = {
         "Somebody asked for `/debug` without the right token.",
         "If it repeats: see who can reach the port.",
     ),
+    "traces.on": _event(
+        "info",
+        "Traces are sent: where to, and which share of them.",
+    ),
     "lanes.start": _event(
         "info",
         "A rebalance gave this worker these lanes.",

@@ -31,7 +31,6 @@ from pipeline.application.stitch import (
     TimerRaised,
     Written,
     bring_up_to_date,
-    write_out,
 )
 from pipeline.application.switching import obey
 from pipeline.application.taking import NOWHERE, place
@@ -140,7 +139,7 @@ class Hold:
             timers = watermark is not None and self.earliest is not None and watermark >= self.earliest
             effects = await self._settle_bugs(batch, watermark, timers)
             bury_astray(batch, effects, self._stitch.intake)
-            written = write_out(effects)
+            written = self._ports.traces.write_out(batch, effects)
             arrived = len(batch.arrivals)
             self._hitters.saw(batch.arrivals, self._ports.clock.monotonic())
             batch.arrivals.clear()
@@ -156,6 +155,7 @@ class Hold:
             record.carrying = {}
         models = self._obey(batch, record)
         await self._commit(record, written, batch, effects, models)
+        self._ports.traces.committed()
         if batch.dead:
             self._tell_dead(batch)
         for _, applied in heard:

@@ -8,6 +8,7 @@ from pipeline.application.breaker import BreakerPolicy
 from pipeline.application.intake import Source
 from pipeline.application.metrics import Metrics
 from pipeline.application.ports import Changelog, Clock, Inputs, Table, Writer
+from pipeline.application.tracing import NoTraces, Traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +74,4 @@ class LanePorts:
     cache_share: Callable[[], int]
     queue_share: Callable[[], int]
     turn: AbstractAsyncContextManager[object]
+    traces: Traces = field(default_factory=NoTraces)

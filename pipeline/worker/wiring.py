@@ -5,6 +5,9 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+import structlog
 
 from pipeline import __version__
 from pipeline.adapters.debug import DebugPages
@@ -21,6 +24,7 @@ from pipeline.adapters.prometheus import PrometheusMetrics
 from pipeline.adapters.redis.check import ensure_fit
 from pipeline.adapters.redis.table import RedisTable
 from pipeline.adapters.topic_files import topic_file
+from pipeline.adapters.yaml_documents import hide_passwords
 from pipeline.application.breaker import BreakerPolicy
 from pipeline.application.intake import Intake, Limits, Source
 from pipeline.application.keeper import Keeper
@@ -29,6 +33,7 @@ from pipeline.application.ports import LaneHandle
 from pipeline.application.progress import Watermark
 from pipeline.application.rulebook import Rulebook, Rules
 from pipeline.application.settings import LanePorts, LaneSettings, Topics
+from pipeline.application.tracing import NoTraces
 from pipeline.config import Settings
 from pipeline.domain.carry import Carry
 from pipeline.domain.compile import Journey
@@ -41,6 +46,11 @@ from pipeline.worker.brokers import wait_for_brokers
 from pipeline.worker.lanes import LaneSet
 from pipeline.worker.main import Surroundings, Wiring
 from pipeline.worker.system_clock import SystemClock
+
+if TYPE_CHECKING:  # an extra: it may not be installed
+    from pipeline.adapters.traces import OpenTelemetry
+
+log = structlog.get_logger(__name__)
 
 FOLD_AT_ONCE = 2
 """Lanes of a process that fold at once: while one waits for Redis another goes on."""
@@ -130,6 +140,20 @@ def limits(settings: Settings) -> Limits:
     )
 
 
+def telemetry_of(settings: Settings, owner: str) -> "OpenTelemetry | None":
+    """What makes and sends spans, if the settings name where to; UserError if it is not installed."""
+    if not settings.traces_endpoint:
+        return None
+    try:
+        from pipeline.adapters.traces import OpenTelemetry
+    except ImportError as missing:
+        raise UserError(
+            f"traces_endpoint is set, and {missing.name} is not installed: pip install 'customer-journey[traces]'"
+        ) from missing
+    log.info("traces.on", endpoint=hide_passwords(settings.traces_endpoint), ratio=settings.traces_ratio)
+    return OpenTelemetry(settings.traces_endpoint, settings.traces_ratio, settings.application, owner)
+
+
 @asynccontextmanager
 async def wire(around: Surroundings) -> AsyncIterator[Wiring]:
     """Checks what the worker stands on, then gives it lanes, the tick, and its pages for machines."""
@@ -202,6 +226,7 @@ async def wire(around: Surroundings) -> AsyncIterator[Wiring]:
                 cache_share=cache_share,
                 queue_share=queue_share,
                 turn=turn,
+                traces=NoTraces() if telemetry is None else telemetry.lane(partition),
             )
             lane = lanes[partition] = Lane(partition, shared, ports, rulebook, new_intake, watermark)
             return lane
@@ -222,7 +247,10 @@ async def wire(around: Surroundings) -> AsyncIterator[Wiring]:
             inputs = [source.topic for source in shared.sources]
             return Keeper(progress, watermark, clock, metrics, ours, inputs, settings.tick_s, shared.event_clock)
 
+        telemetry = telemetry_of(settings, owner)
         try:
             yield Wiring(make_lane, (tick, read_progress), metrics=metrics)
         finally:
             await progress.close()
+            if telemetry is not None:
+                await asyncio.to_thread(telemetry.close)

@@ -15,7 +15,8 @@ from pipeline.application.intake import Batch, Intake, Limits, Source
 from pipeline.application.ports import Entry, Headers
 from pipeline.application.posting import bury_astray, by_home
 from pipeline.application.rulebook import Rules
-from pipeline.application.stitch import Effects, Stitch, write_out
+from pipeline.application.stitch import Effects, Stitch
+from pipeline.application.tracing import NoTraces, Traces
 from pipeline.config import load
 from pipeline.domain.encoding import decode
 from pipeline.domain.identity import ANONYMOUS_ONLY, Identities
@@ -69,10 +70,12 @@ class InProcess:
         identities: Identities = ANONYMOUS_ONLY,
         partition: int = 0,
         home: Callable[[bytes], int] = lambda _: 0,
+        traces: Traces | None = None,
     ) -> None:
         intake = Intake(partition, rules.table, Limits(future_ms=None), home, True, identities)
         self._stitch = Stitch(rules.fold, intake, "benchmark")
         self._stitch.names = Names(self._stitch.vocabulary())
+        self._traces = traces or NoTraces()
         self.stored: dict[str, bytes | None] = {}
         self.due: dict[str, int] = {}
         self.spent: dict[str, float] = {}
@@ -97,7 +100,8 @@ class InProcess:
                 for _ in stitch.let_time_pass(due, theirs, watermark, effects):
                     pass
         with self._stage("records"):
-            write_out(effects)
+            self._traces.write_out(batch, effects)
+            self._traces.committed()
         self.stored |= effects.profiles
         for key, at in effects.feed.due.items():
             if at is None:

@@ -58,10 +58,14 @@ class BuggyFold(Fold):
             raise KeyError("stage")
 
 
-def stitch(code: str = "1", fold: Callable[..., Fold] = BuggyFold) -> Stitch:
+def stitch(
+    code: str = "1",
+    fold: Callable[..., Fold] = BuggyFold,
+    home: Callable[[bytes], int] = lambda key: int(key.startswith(b"away")),
+) -> Stitch:
     table = TouchTable(TOUCHES)
     rules = fold([compile_journey(journey(), table.company)], table.company, DAY, 64)
-    intake = Intake(0, table, Limits(), lambda key: int(key.startswith(b"away")), False)
+    intake = Intake(0, table, Limits(), home, False)
     return Stitch(rules, intake, code)
 
 
