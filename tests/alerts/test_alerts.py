@@ -98,14 +98,26 @@ CASES = [
     Case(
         "the breaker of a lane opens",
         waiting("0", "breaker", 10, 20) | {of_lane("journey_breaker_open", "0"): between(10, 20, always(1), always(0))},
-        {9: set(), 10.5: {"JourneyBreakerOpen"}, 13: {"JourneyBreakerOpen", "JourneyLaneStale"}, 24: set()},
-        {"JourneyBreakerOpen": (10.5, 19.5)},
+        {
+            9: set(),
+            10.5: {"JourneyBreakerOpen"},
+            13: {"JourneyBreakerOpen", "JourneyLaneStale"},
+            24: {"JourneyBreakerOpen"},
+            26: set(),
+        },
+        {"JourneyBreakerOpen": (10.5, 24.5)},
     ),
     Case(
         "retention takes unread input",
         waiting("1", "retention", 10, 20),
-        {10.5: set(), 11.5: {"JourneyInputLost"}, 13: {"JourneyInputLost", "JourneyLaneStale"}, 24: set()},
-        {"JourneyInputLost": (11.5, 19.5)},
+        {
+            10.5: set(),
+            11.5: {"JourneyInputLost"},
+            13: {"JourneyInputLost", "JourneyLaneStale"},
+            24: {"JourneyInputLost"},
+            26: set(),
+        },
+        {"JourneyInputLost": (11.5, 24.5)},
     ),
     Case(
         "an event is read and has no outcome",

@@ -103,6 +103,8 @@ class Course:
             self._type(each, mended=True)
         told = {each.alert for each in scene.monitoring.told if each.status == "firing" and each.began >= began}
         outcome.beside = sorted(told - {drill.alert})
+        loud = told & set(drill.suppressed)
+        assert not loud, f"{drill.alert} says enough, and people were told of {_listed(loud)} all the same"
 
     def _told(self, status: str, since: float) -> float:
         """The moment when the receiver was told so."""

@@ -16,7 +16,7 @@ from pipeline.adapters.kafka.connection import Cluster, Connection
 from pipeline.adapters.kafka.producing import produce
 from pipeline.errors import StackError
 from tests.drills.drill import Drill, Typed
-from tests.drills.scene import Scene
+from tests.drills.scene import START_S, Scene
 from tests.harness.reading import delete_before, log_ends, redis_client
 from tests.harness.sending import Sent
 from tests.harness.waiting import until
@@ -238,8 +238,11 @@ def be_a_robot(scene: Scene) -> None:
     scene.while_it_lasts(lambda: scene.send("robot", "page_viewed"), 0.01)
 
 
+_RAISES: Final = {"event_raises": ["waved"]}
+
+
 def send_what_the_program_cannot_fold(scene: Scene) -> None:
-    scene.deploy({"event_raises": ["waved"]})
+    scene.deploy(_RAISES)
     scene.until_whole()
     _let_many_wave(scene)
 
@@ -249,10 +252,26 @@ def stop_the_sender(scene: Scene, _: Typed) -> None:
 
 
 def stop_the_sender_and_resume(scene: Scene, typed: Typed) -> None:
+    """What was sent already becomes dead letters, under a breaker that lets it through."""
     scene.end_it()
-    for lane in range(scene.app.settings.partitions):
-        if any((worker.metric("journey_breaker_open", lane=str(lane)) or 0) == 1 for worker in scene.running):
+    scene.app.write_settings(breaker={"customers": 1_000_000, "share": 1.0, "at_least": 1_000_000})
+    scene.deploy(_RAISES)
+    lanes = {lane: str(lane) for lane in range(scene.app.settings.partitions)}
+
+    def shown() -> bool:
+        return all(_breaker(scene, lane) is not None for lane in lanes.values())
+
+    until(shown, lambda: f"every lane is shown\n{scene.app.tails()}", START_S)
+    scene.app.write_settings()
+    for lane, label in lanes.items():
+        if _breaker(scene, label):
             typed("journey lane resume", P=lane)
+
+
+def _breaker(scene: Scene, lane: str) -> float | None:
+    """1 if it is open, None if no worker shows the lane."""
+    found = [worker.metric("journey_breaker_open", lane=lane) for worker in scene.running]
+    return next((value for value in found if value is not None), None)
 
 
 DRILLS: Final = {
