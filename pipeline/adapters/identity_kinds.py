@@ -9,6 +9,7 @@ from typing import Final
 
 from pipeline.adapters.phone_numbers import normalised_phone
 from pipeline.config import LEAST_KEY, IdentityKind, NeverIdentify, Settings
+from pipeline.domain.erasing import Erasure
 from pipeline.domain.identity import Digest, Identities, Key, Kind, Normalise, fingerprint_of, keyed_digest
 from pipeline.errors import UserError
 
@@ -63,6 +64,15 @@ def hash_key(settings: Settings) -> bytes | None:
     if len(found) < LEAST_KEY:
         raise UserError(f"identity_key_file: {path} must hold at least {LEAST_KEY} characters. {MAKE_ONE}")
     return found.encode()
+
+
+def erasure_of(settings: Settings) -> Erasure:
+    """How identities are erased; UserError if the key file cannot be used.
+
+    Without a key marks are hashed by the application's id, which hides them from nobody who tries all customer ids.
+    """
+    digest = keyed_digest(hash_key(settings) or settings.application.encode())
+    return Erasure(settings.erased.later, settings.erased.remembered, digest)
 
 
 def key_fingerprint(settings: Settings) -> str:

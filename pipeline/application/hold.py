@@ -24,6 +24,7 @@ from pipeline.application.posting import bury_astray, by_home
 from pipeline.application.rulebook import Rulebook, Rules
 from pipeline.application.settings import LanePorts, LaneSettings
 from pipeline.application.stitch import (
+    NO_MARKS,
     SLICE,
     Effects,
     FoldRaised,
@@ -34,7 +35,9 @@ from pipeline.application.stitch import (
 )
 from pipeline.application.switching import obey
 from pipeline.application.taking import NOWHERE, place
+from pipeline.domain.erasing import MARK
 from pipeline.domain.event import Reason
+from pipeline.domain.messages import Erase
 from pipeline.domain.moments import format_moment
 from pipeline.domain.packing import Names
 
@@ -208,7 +211,7 @@ class Hold:
         while True:
             effects = Effects(published_at)
             for tally in batch.counts.values():
-                tally.folded = tally.duplicate = tally.late = 0
+                tally.folded = tally.duplicate = tally.late = tally.erased = 0
             try:
                 await self._fold_once(batch, watermark, timers, parked, effects)
                 return effects
@@ -224,7 +227,8 @@ class Hold:
     ) -> None:
         stored = await self._load(batch.arrivals)
         await failpoints.reached(Failpoint.BATCH_LOADED)
-        for _ in self._stitch.fold(batch.arrivals, stored, watermark, batch, effects, parked):
+        marks = await self._marks(batch.arrivals, stored) if self.record.erased else NO_MARKS
+        for _ in self._stitch.fold(batch.arrivals, stored, watermark, batch, effects, parked, marks):
             await asyncio.sleep(0)
         due: dict[str, None] = {}
         if watermark is not None:
@@ -232,7 +236,10 @@ class Hold:
         if timers and watermark is not None:
             scores = effects.feed.due
             for field, at in await self._table.due(watermark, DUE_AT_ONCE):
-                now = scores.get(key := field.decode(), at)
+                if (key := field.decode()).startswith(MARK):
+                    effects.marks.setdefault(key, None)  # it is time to forget that somebody was erased
+                    continue
+                now = scores.get(key, at)
                 if now is not None and now <= watermark:
                     due[key] = None
             due |= dict.fromkeys(self._returning)
@@ -265,6 +272,15 @@ class Hold:
         metrics.increment("cache_lookups_total", len(absent), "miss")
         stored.update(zip(absent, loaded, strict=True))
         return stored
+
+    async def _marks(self, arrivals: Sequence[Arrival], stored: Mapping[str, bytes | None]) -> dict[str, bytes]:
+        """Of those who have no record, or are to be erased: that they were erased before."""
+        keys = list(dict.fromkeys(a.key for a in arrivals if stored[a.key] is None or isinstance(a.message, Erase)))
+        if not keys:
+            return {}
+        fields = [self._stitch.erasure.mark_key(key).encode() for key in keys]
+        found = await self._table.load(fields, self.position)
+        return {key: mark for key, mark in zip(keys, found, strict=True) if mark is not None}
 
     async def _read(self, keys: Sequence[str]) -> dict[str, bytes | None]:
         """Further profiles, for their timers."""
@@ -312,6 +328,7 @@ class Hold:
         fields: dict[bytes, bytes | None] = dict(written.profiles)
         fields[lane_record.KEY] = lane
         due = {key.encode(): at for key, at in effects.feed.due.items()}
+        due |= {key.encode(): None if mark is None else mark.until for key, mark in effects.marks.items()}
         await self._table.apply(position, TableWrite(fields, due))
         metrics = self._ports.metrics
         metrics.observe("transaction_seconds", committed - began)
@@ -319,7 +336,7 @@ class Hold:
         count_stage_changes(metrics, effects.feed.transitions)
         self.record, self.position = record, position
         self.models = models or self.models
-        scores = [at for at in effects.feed.due.values() if at is not None]
+        scores = [at for at in due.values() if at is not None]
         if scores:
             self.earliest = min(scores) if self.earliest is None else min(self.earliest, *scores)
 
@@ -328,7 +345,8 @@ class Hold:
         cache = self._cache
         for key, data in effects.profiles.items():
             cache.pop(key, None)
-            cache[key] = data
+            if data is not None:
+                cache[key] = data
         surplus = len(cache) - self._ports.cache_share()
         if surplus > 0:
             for key in [key for key, _ in zip(cache, range(surplus), strict=False)]:

@@ -26,7 +26,7 @@ from pipeline.domain.identity import (
     key_of,
     public_key,
 )
-from pipeline.domain.messages import AnyMessage, Post, Seen, decode_message, hop
+from pipeline.domain.messages import AnyMessage, Erase, Post, Seen, decode_message, hop
 from pipeline.domain.moments import format_moment
 from pipeline.domain.ownership import is_customer
 from pipeline.domain.profile import Event, event_of
@@ -201,7 +201,7 @@ class Intake:
                 home = here if resident is not None else self.find_home(key)
                 touch = table.classify(raw, channel)
                 kind = raw.type
-                merge = self._merge(raw, key) if kind == MERGED else None
+                merge = self._merge(raw, key, appended) if kind == MERGED else None
                 others = () if who is None else who.others
                 forwarded: Entry | None = None
                 if home != here:
@@ -280,7 +280,7 @@ class Intake:
                 if command.lane != self.partition:
                     raise Invalid("bad_command", f"for lane {command.lane}, but written to {self.partition}")
                 if command.command in IDENTITY_ORDERS:
-                    to, message = self._of_identities(command)
+                    to, message = self._of_identities(command, record.timestamp)
                     batch.arrivals.append(Arrival(Key(to), (), NO_EVENT, message, source, record, ""))
             except Invalid as invalid:
                 batch.commands.dead += 1
@@ -290,7 +290,7 @@ class Intake:
             if command.command in VERSION_ORDERS:
                 batch.orders.append(command)
 
-    def _merge(self, raw: RawEvent, key: Key) -> Post:
+    def _merge(self, raw: RawEvent, key: Key, appended: int) -> Post:
         """What the event of a merge in another system says to the two customers; raises Invalid."""
         try:
             into = msgspec.json.decode(raw.properties, type=_Merged).into
@@ -303,20 +303,33 @@ class Intake:
             raise Invalid("bad_identity", f"{MERGED} without a customer_id")
         if key == other:
             raise Invalid("bad_identity", f"{MERGED} of a customer into itself")
-        return link(key, other)
+        return link(key, other, appended)
 
-    def _of_identities(self, command: "Command") -> Post:
-        """What an order about two identities says to which of them; raises Invalid."""
+    def _of_identities(self, command: "Command", appended: int) -> Post:
+        """What an order about identities says to which of them; raises Invalid."""
         kinds = self._identities.kinds
+        if command.command == "erase":
+            return self._erase(command, appended)
         if not command.identity or not command.customer:
             raise Invalid("bad_command", f"{command.command} needs an identity and a customer")
         try:
-            post = order_of(command.command, key_of(command.identity, kinds), key_of(command.customer, kinds))
+            post = order_of(command.command, key_of(command.identity, kinds), key_of(command.customer, kinds), appended)
         except ValueError as error:
             raise Invalid("bad_command", str(error)) from None
         if self.find_home(Key(post.to)) != self.partition:
             raise Invalid("bad_command", f"for an identity of lane {self.find_home(Key(post.to))}")
         return post
+
+    def _erase(self, command: "Command", appended: int) -> Post:
+        """The order to erase somebody; raises Invalid."""
+        kinds = self._identities.kinds
+        if not command.identity:
+            raise Invalid("bad_command", "erase needs an identity")
+        key = key_of(command.identity, kinds)
+        if self.find_home(key) != self.partition:
+            raise Invalid("bad_command", f"for an identity of lane {self.find_home(key)}")
+        mentioned = tuple([key_of(each, kinds) for each in command.mentioned])
+        return Post(key, Erase(appended, command.id, mentioned))
 
     def _punctuated(self, source: Source, record: Record, batch: Batch) -> bool:
         """Whether the record only says up to where everything is sent."""
@@ -399,11 +412,12 @@ class Command(msgspec.Struct, frozen=True):
     """An order of a person to a lane, on `journey.commands`.
 
     `journey` to `stages` only with `prepare`: the version of a journey as `text`, the version that it follows, and
-    where customers go by stage (null: folded again). `identity` and `customer`: public keys, of an order about both.
+    where customers go by stage (null: folded again). `identity` and `customer`: public keys, of an order about both;
+    an `erase` has an identity only, and in `mentioned` those whose records name it.
     """
 
     id: str
-    command: Literal["pause", "resume", "skip", "prepare", "switch", "abandon", "link", "block", "unblock"]
+    command: Literal["pause", "resume", "skip", "prepare", "switch", "abandon", "link", "block", "unblock", "erase"]
     lane: int
     reason: str
     at: int | str = 0
@@ -417,13 +431,14 @@ class Command(msgspec.Struct, frozen=True):
     stages: dict[str, str | None] = {}
     identity: str = ""
     customer: str = ""
+    mentioned: list[str] = []
 
 
 VERSION_ORDERS = frozenset(("prepare", "switch", "abandon"))
 """What concerns the versions of journeys; it is obeyed in its turn, as part of the transaction that reads it."""
 
-IDENTITY_ORDERS = frozenset(("link", "block", "unblock"))
-"""What concerns two identities: a message for one of them."""
+IDENTITY_ORDERS = frozenset(("link", "block", "unblock", "erase"))
+"""What concerns identities: a message for one of them."""
 
 _decode_command = msgspec.json.Decoder(Command).decode
 

@@ -332,7 +332,7 @@ class Lane:
         )
 
     def _stitch(self, rules: Rules) -> Stitch:
-        return Stitch(rules.fold, self._new_intake(rules.table), rules.mark)
+        return Stitch(rules.fold, self._new_intake(rules.table), rules.mark, self._settings.erasure)
 
     async def _settle(self, doubt: Doubt) -> None:
         """The one path for every doubt: drop, back off, prove membership; the caller takes again."""

@@ -9,11 +9,15 @@ POSITION = b"@pos"
 UNKNOWN_CHANNEL = "unknown"
 PROFILES = 4
 """The format of profiles that this program reads and writes (pipeline.domain.encoding)."""
-OUTCOMES = ("read", "folded", "duplicate", "routed", "late", "dead")
+OUTCOMES = ("read", "folded", "duplicate", "routed", "late", "erased", "dead")
 
 
 class Tally(msgspec.Struct):
-    """Events of one channel since the lane began: read = folded + duplicate + routed + late + dead, always (I7)."""
+    """Events of one channel since the lane began. Always: read = folded + duplicate + routed + late + erased + dead
+    (I7).
+
+    `erased`: what came too late for an identity that was erased, or is dropped since.
+    """
 
     read: int = 0
     folded: int = 0
@@ -21,6 +25,7 @@ class Tally(msgspec.Struct):
     routed: int = 0
     late: int = 0
     dead: int = 0
+    erased: int = 0
 
 
 class CommandTally(msgspec.Struct):
@@ -96,8 +101,9 @@ class LaneRecord(msgspec.Struct):
     `emitted`: counts by journey and kind. `dead`: dead letters by reason. `stages`: customers by journey and stage.
     `control`: the offset behind the newest pause, resume or skip obeyed. `punctuation`: by topic,
     the event time up to which everything is sent (with `clock: event`). `ignored`: identities passed over, by
-    reason; `messages`: what identities were told, by kind; `refused`: what was asked of them and not done, by reason.
-    `parked_by`: the customers whose timers are parked now, each with the code and rules that raised.
+    reason; `messages`: what identities were told, by kind; `refused`: what was asked of them and not done, by reason;
+    `erased`: how many were erased. `parked_by`: the customers whose timers are parked now, each with the code and rules
+    that raised.
     `candidate`: what is prepared to be promoted. `carrying`: the journeys whose customers are still being carried over,
     with the version that they are carried to. `identity_key`: the fingerprint of the key by which personal identities
     are hashed, empty as long as there is none.
@@ -129,6 +135,7 @@ class LaneRecord(msgspec.Struct):
     ignored: dict[str, int] = {}
     messages: dict[str, int] = {}
     refused: dict[str, int] = {}
+    erased: int = 0
     parked: int = 0
     parked_by: dict[str, str] = {}
     owner: str = ""

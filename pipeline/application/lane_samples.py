@@ -42,6 +42,7 @@ def samples(record: LaneRecord) -> Iterator[Sample]:
     yield from (("identity_messages_total", (kind,), count) for kind, count in (messages | record.messages).items())
     refused: dict[str, int] = dict.fromkeys(get_args(Refused), 0)
     yield from (("identity_refusals_total", (why,), count) for why, count in (refused | record.refused).items())
+    yield "identities_erased_total", (), record.erased
     yield "timers_parked_total", (), record.parked
     for journey, mark in record.models.items():
         yield "model_version", (journey,), mark.version

@@ -57,7 +57,7 @@ JOURNEY = Label("journey", bound="the journeys in the settings")
 STAGE = Label("stage", bound="the stages of the journey")
 SIGNAL = Label("signal", bound="the signals of the journey")
 CHANNEL = Label("channel", (*CHANNELS, UNKNOWN_CHANNEL))
-OUTCOME = Label("outcome", ("folded", "duplicate", "routed", "late", "dead"))
+OUTCOME = Label("outcome", ("folded", "duplicate", "routed", "late", "erased", "dead"))
 STATE = Label("state", ("new", "taking", "running", "waiting", "parked", "stopped"))
 CLOCK = Label("clock", ("live", "event"))
 WAIT = Label("reason", (NONE, "replaying", "redis", "kafka", "fenced", "breaker", "paused", "retention", "membership"))
@@ -138,6 +138,7 @@ METRICS: Final = (
         "Links, claims and blocks that were not taken because of a limit, or make no sense.",
         (LANE, Label("reason", get_args(Refused))),
     ),
+    Metric("identities_erased_total", "counter", "record", "Identities erased by `journey erase`.", (LANE,)),
     Metric(
         "timers_parked_total", "counter", "record", "Customers whose timers were parked because one raised.", (LANE,)
     ),

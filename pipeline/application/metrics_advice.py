@@ -52,6 +52,10 @@ ADVICE: Final = {
     "identity_refusals_total": Advice(
         "requests", "Somebody claims very many identities: `journey show` says what was refused of whom."
     ),
+    "identities_erased_total": Advice(
+        "identities",
+        "Nobody ordered it: `journey.commands` says who did, and why. `journey erase X --verify` looks for rests.",
+    ),
     "old_events_total": Advice(_EVENTS, "Somebody sends history to a live application.", ("JourneyOldEvents",)),
     "timers_parked_total": Advice("customers", "A bug of the program in a timer.", ("JourneyTimersParked",)),
     "model_version": Advice("version", "Lanes of different versions for more than a minute: `journey status`."),

@@ -185,7 +185,7 @@ class Replay:
                 return self._keep(effects)
 
     def _keep(self, effects: Effects) -> None:
-        self.profiles.update(effects.profiles)
+        self.profiles.update({key: data for key, data in effects.profiles.items() if data is not None})
         self.told.read(effects.feed)
         for key, at in effects.feed.due.items():
             if at is None:

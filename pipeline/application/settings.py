@@ -9,6 +9,7 @@ from pipeline.application.intake import Source
 from pipeline.application.metrics import Metrics
 from pipeline.application.ports import Changelog, Clock, Inputs, Table, Writer
 from pipeline.application.tracing import NoTraces, Traces
+from pipeline.domain.erasing import Erasure
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class LaneSettings:
     `most`: events a batch. `merge_wait`: how long an empty input that may have older records is waited for. `take`:
     the bound of a whole take. `oldest_ms`: how far behind a table may be and still be rolled forward. `fences`: how
     often a minute a lane may be fenced before it gives up. `identity_key`: the fingerprint of the key by which personal
-    identities are hashed, empty if there is none.
+    identities are hashed, empty if there is none. `erasure`: how identities are erased.
     """
 
     application: str
@@ -54,6 +55,7 @@ class LaneSettings:
     fences: int = 5
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     identity_key: str = ""
+    erasure: Erasure = field(default_factory=Erasure)
 
 
 @dataclass(frozen=True, slots=True)

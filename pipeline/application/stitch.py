@@ -14,14 +14,15 @@ from pipeline.application.ports import Entry, Headers
 from pipeline.application.records import customer_record, signal_record, transition_record
 from pipeline.application.routing import posted, sent_on, with_origin
 from pipeline.domain.encoding import decode, encode
+from pipeline.domain.erasing import Erasure, Mark, decode_mark, encode_mark, is_blank, is_old, reborn
 from pipeline.domain.event import CHANNELS
 from pipeline.domain.feed import Feed, Transition
-from pipeline.domain.fold import Fold, Outcome
+from pipeline.domain.fold import Fold
 from pipeline.domain.identity import Key, public_key
-from pipeline.domain.messages import Seen
+from pipeline.domain.messages import AnyMessage, Erase, Forget, Seen
 from pipeline.domain.packing import NO_NAMES
-from pipeline.domain.profile import Profile, new_profile
-from pipeline.domain.stitching import Refused, Stitching
+from pipeline.domain.profile import Profile, life_of, new_profile
+from pipeline.domain.stitching import Refused, Step, Stitching
 from pipeline.domain.strands import claims_all
 
 SLICE = 2_000
@@ -30,7 +31,11 @@ SLICE = 2_000
 PARKED_KEPT = 1_000
 """How many customers with parked timers a lane record names; one that it has forgotten waits for an event."""
 
-_FOLDED: Final[Mapping[str, Outcome]] = {"folded": "folded", "duplicate": "duplicate", "late": "late"}
+_FOLDED: Final[Mapping[str, str]] = {
+    "folded": "folded", "duplicate": "duplicate", "late": "late", "erased": "erased"
+}  # fmt: skip
+
+NO_MARKS: Final[Mapping[str, bytes]] = {}
 
 
 class FoldRaised(Exception):
@@ -52,7 +57,8 @@ class TimerRaised(Exception):
 
 @dataclass(slots=True)
 class Effects:
-    """What a batch did. `profiles` and `customers`: changed profiles and changed public states, encoded, by key.
+    """What a batch did. `profiles` and `customers`: changed profiles and changed public states, encoded, by key; None
+    for those that are gone. `marks` of the erased, by their keys; `left`: journeys and stages that they were in.
 
     `parked`: whose timers it parked; `returned`: whose came back from that. `due`: how many customers' timers it looked
     at. `published_at` (RFC 3339) dates what is published. `carried_to`: the cursor behind the customers whom it looked
@@ -63,8 +69,10 @@ class Effects:
 
     published_at: str
     feed: Feed = field(default_factory=Feed)
-    profiles: dict[str, bytes] = field(default_factory=dict)
-    customers: dict[str, bytes] = field(default_factory=dict)
+    profiles: dict[str, bytes | None] = field(default_factory=dict)
+    customers: dict[str, bytes | None] = field(default_factory=dict)
+    marks: dict[str, Mark | None] = field(default_factory=dict)
+    left: list[tuple[str, str]] = field(default_factory=list)
     parked: list[str] = field(default_factory=list)
     returned: list[str] = field(default_factory=list)
     due: int = 0
@@ -85,9 +93,10 @@ class Stitch:
     decoding does.
     """
 
-    def __init__(self, fold: Fold, intake: Intake, code: str) -> None:
+    def __init__(self, fold: Fold, intake: Intake, code: str, erasure: Erasure | None = None) -> None:
         self._fold = fold
-        self._stitching = Stitching(fold)
+        self.erasure = erasure or Erasure()
+        self._stitching = Stitching(fold, self.erasure.later)
         self.code = code
         self.intake = intake
         self.names = NO_NAMES
@@ -105,8 +114,10 @@ class Stitch:
         batch: Batch,
         effects: Effects,
         parked: Container[str] | None = None,
+        marks: Mapping[str, bytes] = NO_MARKS,
     ) -> Iterator[None]:
         """Folds all arrivals, giving way after each slice; raises FoldRaised. `stored`: everybody's profile, encoded.
+        `marks`: by key of those who were erased and are not back, or are to be erased once more.
 
         Customer by customer, each in the order of arrival. With `parked`, what is due for them then fires at once, as
         `let_time_pass` would have it but without making objects of the profile again; not for customers who are in it.
@@ -121,7 +132,10 @@ class Stitch:
                 theirs.append(arrival)
         folded = 0
         for key, theirs in by_customer.items():
-            self.fold_customer(key, theirs, stored[key], watermark, batch, effects, parked)
+            if marks and key in marks:
+                self.fold_erased(key, theirs, decode_mark(marks[key]), stored[key], watermark, batch, effects, parked)
+            else:
+                self.fold_customer(key, theirs, stored[key], watermark, batch, effects, parked)
             folded += len(theirs)
             if folded >= SLICE:
                 folded = 0
@@ -138,16 +152,33 @@ class Stitch:
         parked: Container[str] | None,
     ) -> None:
         """Folds some events of one customer, and what is due then; raises FoldRaised or TimerRaised."""
-        fold, feed, counts = self._fold, effects.feed, batch.counts
         profile = self._open(key, stored, arrivals[0].appended)
+        self._fold_into(profile, arrivals, stored is None, watermark, batch, effects, parked)
+
+    def _fold_into(
+        self,
+        profile: Profile,
+        arrivals: list[Arrival],
+        fresh: bool,
+        watermark: int | None,
+        batch: Batch,
+        effects: Effects,
+        parked: Container[str] | None,
+    ) -> None:
+        """The same, into an opened profile; `fresh`: nobody has stored it yet."""
+        fold, feed, counts = self._fold, effects.feed, batch.counts
+        key, life = profile.key, life_of(profile)
         if profile.parked:
             watermark = None
         told, owner = len(feed.transitions) + len(feed.signals), profile.to
         touched = bool(fold.carries) and self._carried(profile, arrivals[0], feed)
-        for arrival in arrivals:
+        for place, arrival in enumerate(arrivals):
+            if life and arrival.message is None and is_old(arrival.event, life):
+                counts[arrival.channel].erased += 1
+                continue
             try:
                 if arrival.message is None and not profile.to and not arrival.others:
-                    outcome: Outcome | None = fold.event(profile, key, arrival.event, watermark, feed)
+                    outcome: str | None = fold.event(profile, key, arrival.event, watermark, feed)
                 else:
                     outcome = self._stitched(profile, arrival, watermark, effects)
                     touched = True
@@ -155,6 +186,10 @@ class Stitch:
                 raise FoldRaised(arrival, traceback.format_exc(), error) from error
             if outcome is None:
                 continue
+            if outcome == "gone":
+                mark = self._let_go(profile, arrival.message, fresh, effects)
+                self.fold_erased(key, arrivals[place + 1 :], mark, None, watermark, batch, effects, parked)
+                return
             tally = counts[arrival.channel]
             if outcome == "folded":
                 tally.folded += 1
@@ -162,9 +197,11 @@ class Stitch:
             elif outcome == "late":
                 tally.late += 1
                 touched = True
+            elif outcome == "erased":
+                tally.erased += 1
             else:
                 tally.duplicate += 1
-        if touched:
+        if touched and not (fresh and is_blank(profile)):
             if parked is not None and watermark is not None and key not in parked and not fold.carries:
                 self._settle(profile, watermark, effects)
             effects.profiles[key] = encode(profile)
@@ -172,19 +209,88 @@ class Stitch:
             if leads_elsewhere or len(feed.transitions) + len(feed.signals) > told:
                 effects.customers[key] = customer_record(profile, effects.published_at)
 
-    def _stitched(self, profile: Profile, arrival: Arrival, watermark: int | None, effects: Effects) -> Outcome | None:
+    def fold_erased(
+        self,
+        key: str,
+        arrivals: list[Arrival],
+        mark: Mark,
+        stored: bytes | None,
+        watermark: int | None,
+        batch: Batch,
+        effects: Effects,
+        parked: Container[str] | None,
+    ) -> None:
+        """The same of one who was erased: without a record until something begins anew, if ever something does.
+
+        `stored`: the record of one who has come back already, and may be told to be erased again.
+        """
+        if stored is not None:
+            arrivals = [each for each in arrivals if not _is_order(each.message, mark.order)]
+            if arrivals:
+                self.fold_customer(key, arrivals, stored, watermark, batch, effects, parked)
+            return
+        for place, arrival in enumerate(arrivals):
+            if arrival.appended > mark.until and not isinstance(arrival.message, Erase):
+                effects.marks[self.erasure.mark_key(key)] = None
+                self.fold_customer(key, arrivals[place:], None, watermark, batch, effects, parked)
+                return
+            message = arrival.message or self._seen(Key(key), arrival)
+            step = self._stitching.handle_erased(key, mark, message)
+            if step is None:
+                profile = reborn(key, mark, arrival.appended, self.names)
+                self._fold.align(profile)
+                self._fold_into(profile, arrivals[place:], True, watermark, batch, effects, parked)
+                return
+            self._carry_out(step, arrival, effects)
+            if step.outcome == "gone" and isinstance(message, Erase):
+                mark = effects.marks[self.erasure.mark_key(key)] = self.erasure.mark(
+                    message.at, mark.epoch, message.order
+                )
+            elif step.outcome == "erased":
+                batch.counts[arrival.channel].erased += 1
+
+    def _let_go(self, profile: Profile, message: AnyMessage | None, fresh: bool, effects: Effects) -> Mark:
+        """Nothing but a mark is left of the identity."""
+        assert isinstance(message, Erase | Forget), "nothing else erases"
+        key, told = profile.key, _is_told(profile)
+        effects.feed.due[key] = None
+        effects.profiles[key] = None
+        if told or not fresh:
+            effects.customers[key] = None
+        effects.left += [(position.journey, position.stage) for position in profile.positions if position.stage]
+        mark = self.erasure.mark(message.at, profile.epoch, message.order if isinstance(message, Erase) else "")
+        effects.marks[self.erasure.mark_key(key)] = mark
+        return mark
+
+    def _seen(self, key: Key, arrival: Arrival) -> Seen:
+        """An event of a raw topic as a message."""
+        event = arrival.event
+        return Seen(
+            key, arrival.others, 0, event.id, event.at, event.appended, event.partition, event.offset,
+            event.type, event.touch, event.channel,
+        )  # fmt: skip
+
+    def _stitched(self, profile: Profile, arrival: Arrival, watermark: int | None, effects: Effects) -> str | None:
         """Tells the identity what arrived; None if that is no event, or one that is not folded here."""
         feed, event, message = effects.feed, arrival.event, arrival.message
         if message is None or type(message) is Seen:
             primary = profile.key if message is None else message.primary
-            if not profile.to and (not arrival.others or claims_all(profile, primary, arrival.others)):
+            if (
+                not profile.to
+                and not life_of(profile)
+                and (not arrival.others or claims_all(profile, primary, arrival.others))
+            ):
                 return self._fold.event(profile, primary, event, watermark, feed)
         if message is None:
-            message = Seen(
-                profile.key, arrival.others, 0, event.id, event.at, event.appended, event.partition, event.offset,
-                event.type, event.touch, event.channel,
-            )  # fmt: skip
+            message = self._seen(Key(profile.key), arrival)
         step = self._stitching.handle(profile, message, watermark, feed)
+        self._carry_out(step, arrival, effects)
+        if step.outcome == "gone":
+            return "gone"
+        return _FOLDED.get(step.outcome)
+
+    def _carry_out(self, step: Step, arrival: Arrival, effects: Effects) -> None:
+        """What came of a message leaves."""
         for reason in step.refused:
             effects.refused[reason] = effects.refused.get(reason, 0) + 1
         for post in step.out:
@@ -196,7 +302,6 @@ class Stitch:
             effects.sent.append((post.to, entry))
         if step.outcome == "dead":
             effects.astray.append(arrival)
-        return _FOLDED.get(step.outcome)
 
     def _came_with(self, arrival: Arrival) -> Headers:
         if arrival.message is not None:
@@ -220,6 +325,8 @@ class Stitch:
         feed = effects.feed
         for first in range(0, len(keys), SLICE):
             for key in keys[first : first + SLICE]:
+                if _is_gone(key, effects):
+                    continue
                 profile = self._reopen(key, stored, effects)
                 told = len(feed.transitions) + len(feed.signals)
                 if profile.parked:
@@ -244,6 +351,8 @@ class Stitch:
         feed = effects.feed
         for first in range(0, len(keys), SLICE):
             for key in keys[first : first + SLICE]:
+                if _is_gone(key, effects):
+                    continue
                 profile = self._reopen(key, stored, effects)
                 told = len(feed.transitions) + len(feed.signals)
                 if profile.parked:
@@ -269,6 +378,8 @@ class Stitch:
 
     def park(self, key: str, stored: Mapping[str, bytes | None], why: str, effects: Effects) -> None:
         """Leaves the customer's timers alone until another version of the code or a model comes."""
+        if _is_gone(key, effects):
+            return
         profile = self._reopen(key, stored, effects)
         profile.parked = f"{self.code} {why}"[:300]
         profile.indexed = effects.feed.due[key] = None
@@ -284,7 +395,7 @@ class Stitch:
         return profile
 
     def _reopen(self, key: str, stored: Mapping[str, bytes | None], effects: Effects) -> Profile:
-        """The profile as the batch has it by now."""
+        """The profile as the batch has it by now; not for one that it has erased."""
         return self._open(key, effects.profiles.get(key) or stored[key], 0)
 
 
@@ -295,7 +406,17 @@ class Written:
     transitions: list[Entry]
     signals: list[Entry]
     customers: list[Entry]
-    profiles: list[tuple[bytes, bytes]]
+    profiles: list[tuple[bytes, bytes | None]]
+
+
+def _is_gone(key: str, effects: Effects) -> bool:
+    """Whether the batch has erased the identity, and it is not back."""
+    return key in effects.profiles and effects.profiles[key] is None
+
+
+def _is_order(message: AnyMessage | None, order: str) -> bool:
+    """Whether it is the order by which the identity was erased, once more."""
+    return isinstance(message, Erase) and message.order == order
 
 
 def _is_told(profile: Profile) -> bool:
@@ -313,7 +434,8 @@ def write_out(effects: Effects) -> Written:
         (public_key(Key(each.key)).encode(), signal_record(each, published_at), ()) for each in feed.signals
     ]
     customers: list[Entry] = [(public_key(Key(key)).encode(), value, ()) for key, value in effects.customers.items()]
-    profiles = [(key.encode(), data) for key, data in effects.profiles.items()]
+    profiles: list[tuple[bytes, bytes | None]] = [(key.encode(), data) for key, data in effects.profiles.items()]
+    profiles += [(key.encode(), None if mark is None else encode_mark(mark)) for key, mark in effects.marks.items()]
     return Written(transitions, signals, customers, profiles)
 
 
@@ -326,6 +448,7 @@ def bring_up_to_date(record: LaneRecord, batch: Batch, effects: Effects, code: s
         total.duplicate += counted.duplicate
         total.routed += counted.routed
         total.late += counted.late
+        total.erased += counted.erased
         total.dead += counted.dead
     for channel, count in effects.routed.items():
         record.totals[channel].routed += count
@@ -346,10 +469,14 @@ def bring_up_to_date(record: LaneRecord, batch: Batch, effects: Effects, code: s
         by_kind = record.signals.setdefault(signal.journey, {})
         name = f"{signal.signal}:{signal.kind}"
         by_kind[name] = by_kind.get(name, 0) + 1
+    for journey, stage in effects.left:
+        stages = record.stages.setdefault(journey, {})
+        stages[stage] = stages.get(stage, 0) - 1
+    record.erased += sum(mark is not None for mark in effects.marks.values())
     record.truncated += effects.feed.truncated
     record.unclassified += effects.feed.unclassified
     record.parked += len(effects.parked)
-    for key in effects.returned:
+    for key in (*effects.returned, *(key for key, data in effects.profiles.items() if data is None)):
         record.parked_by.pop(key, None)
     for key in effects.parked:
         record.parked_by[key] = code

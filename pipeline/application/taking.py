@@ -9,12 +9,15 @@ from pipeline.application.lane_metrics import ReplayMeter
 from pipeline.application.lane_record import PROFILES, LaneRecord, decode_lane
 from pipeline.application.ports import Changelog, Doubt, LogBounds, Record, Refused, Table, TableWrite
 from pipeline.domain.encoding import indexed_of
+from pipeline.domain.erasing import MARK, decode_mark
 
 CHUNK = 2_000
 """Fields a write to the table, while it is rolled forward."""
 
 LOOK_BACK = (16, 20_000)
 """Offsets from the end in which the last lane record is looked for before the whole log is read."""
+
+_MARK = MARK.encode()
 
 NOWHERE = b""
 """The position of a lane that never committed."""
@@ -200,6 +203,8 @@ def _write(fields: dict[bytes, bytes | None]) -> TableWrite:
     """The fields with the scores that their profiles have in the index of timers."""
     due: dict[bytes, int | None] = {}
     for key, value in fields.items():
-        if not key.startswith(b"@"):
+        if key.startswith(_MARK):
+            due[key] = None if value is None else decode_mark(value).until
+        elif not key.startswith(b"@"):
             due[key] = None if value is None else indexed_of(value)
     return TableWrite(fields, due)

@@ -26,6 +26,7 @@ COMMANDS = {
     "diff": Command("pipeline.cli.diff", "Replay events through two journeys: who would be elsewhere."),
     "doctor": Command("pipeline.cli.doctor", "Look at all that a pipeline stands on, and say what mends it."),
     "draw": Command("pipeline.cli.draw", "Draw a journey: picture, diagram, or its map as a page."),
+    "erase": Command("pipeline.cli.erase", "Erase a customer everywhere, and look whether they are."),
     "explain": Command("pipeline.cli.explain", "Explain why a customer is where they are, and what could come next."),
     "identity": Command("pipeline.cli.identity", "Show to whom an identity belongs; link it, merge, and undo it."),
     "ingest": Command("pipeline.cli.ingest", "Send the rows of files as raw events."),

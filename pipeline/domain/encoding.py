@@ -192,11 +192,12 @@ def _names_of(bases: tuple[Base, ...]) -> list[str]:
 
 
 def _write_links(writer: Writer, links: Links | None) -> None:
-    """0 for none."""
+    """0 for none, 1 for links, 2 for links with lives behind them."""
     if links is None:
         writer.number(0)
         return
-    writer.number(1)
+    lives = links.life != 0 or bool(links.lives)
+    writer.number(2 if lives else 1)
     writer.number(len(links.claims))
     for customer, owner in links.claims.items():
         writer.text(customer)
@@ -208,10 +209,17 @@ def _write_links(writer: Writer, links: Links | None) -> None:
     for reason, often in links.refused.items():
         writer.text(reason)
         writer.number(often)
+    if lives:
+        writer.number(links.life)
+        writer.number(len(links.lives))
+        for owner, life in links.lives.items():
+            writer.text(owner)
+            writer.number(life)
 
 
 def _read_links(reader: Reader) -> Links | None:
-    if reader.number() == 0:
+    form = reader.number()
+    if form == 0:
         return None
     claims: dict[str, str] = {}
     for _ in range(reader.number()):
@@ -222,7 +230,14 @@ def _read_links(reader: Reader) -> Links | None:
     for _ in range(reader.number()):
         reason = reader.text()
         refused[reason] = reader.number()
-    return links_of(claims, blocked, refused)
+    life = 0
+    lives: dict[str, int] = {}
+    if form == 2:
+        life = reader.number()
+        for _ in range(reader.number()):
+            owner = reader.text()
+            lives[owner] = reader.number()
+    return links_of(claims, blocked, refused, life, lives)
 
 
 def _write_position(writer: Writer, position: Position) -> None:

@@ -19,7 +19,7 @@ class Seen(Message, frozen=True, array_like=True, tag="event", gc=False):
     """An event on its way to its owner. `primary`: the strongest identity it names; `named`: the others.
 
     `at` is event time and `appended` first append time, both in ms; `partition` and `offset`: where it appeared first.
-    `hops`: how often it has been on `journey.events`, this time included.
+    `hops`: how often it has been on `journey.events`, this time included. `life` of whom it is for, as in `Adopt`.
     """
 
     primary: str
@@ -33,6 +33,7 @@ class Seen(Message, frozen=True, array_like=True, tag="event", gc=False):
     type: str
     touch: str
     channel: str
+    life: int = 0
 
     def event(self) -> Event:
         """As the fold takes it."""
@@ -42,17 +43,22 @@ class Seen(Message, frozen=True, array_like=True, tag="event", gc=False):
 
 
 class Claim(Message, frozen=True, array_like=True, tag="claim", gc=False):
-    """`customer` was named together with you; its strand is at `owner`."""
+    """`customer` was named together with you; its strand is at `owner`, whose `life` is this (see `Adopt`)."""
 
     customer: str
     owner: str
+    life: int = 0
 
 
 class Adopt(Message, frozen=True, array_like=True, tag="adopt", gc=False):
-    """The strand of `identity` is yours: it points to you."""
+    """The strand of `identity` is yours: it points to you.
+
+    `life`: the one of yours that it knows of, which is the moment (append time, ms) of your last erasure, 0 before one.
+    """
 
     identity: str
     strand: bytes
+    life: int = 0
 
 
 class Release(Message, frozen=True, array_like=True, tag="release", gc=False):
@@ -81,10 +87,15 @@ class Refuse(Message, frozen=True, array_like=True, tag="refuse", gc=False):
 
 
 class Link(Message, frozen=True, array_like=True, tag="link", gc=False):
-    """`identity` belongs to `customer`, as if an event had named both. Goes to the owner of `customer`."""
+    """`identity` belongs to `customer`, as if an event had named both. Goes to the owner of `customer`.
+
+    `at`: when that was said (append time, ms), 0 if nobody knows. `life` of whom it is for, as in `Adopt`.
+    """
 
     identity: str
     customer: str
+    at: int = 0
+    life: int = 0
 
 
 class Block(Message, frozen=True, array_like=True, tag="block", gc=False):
@@ -99,10 +110,46 @@ class Unblock(Message, frozen=True, array_like=True, tag="unblock", gc=False):
     customer: str
 
 
-AnyMessage = Seen | Claim | Adopt | Release | Kept | GiveBack | Refuse | Link | Block | Unblock
+class Erase(Message, frozen=True, array_like=True, tag="erase", gc=False):
+    """You are erased, with all that belongs to you. `at`: append time (ms) of the order, `order`: its id.
+
+    `mentioned`: further identities whose records name you, or a customer who belongs to you.
+    """
+
+    at: int
+    order: str
+    mentioned: tuple[str, ...] = ()
 
 
-MESSAGES: Final = ("claim", "adopt", "release", "kept", "give_back", "refuse", "link", "block", "unblock")
+class Forget(Message, frozen=True, array_like=True, tag="forget", gc=False):
+    """`owner` was erased by an order appended at `at`, and `customers` with it: if you point to it, so are you.
+
+    `strand`: what you did, as far as it was there; empty if nothing was. It is yours again if you do not point there.
+    `mentioned`: whose records may name you, if you are a customer.
+    """
+
+    owner: str
+    customers: tuple[str, ...]
+    at: int
+    strand: bytes = b""
+    mentioned: tuple[str, ...] = ()
+
+
+class Disown(Message, frozen=True, array_like=True, tag="disown", gc=False):
+    """`identity` was erased: `customer`, whose strand you have, claims it no longer."""
+
+    identity: str
+    customer: str
+
+
+AnyMessage = (
+    Seen | Claim | Adopt | Release | Kept | GiveBack | Refuse | Link | Block | Unblock | Erase | Forget | Disown
+)
+
+
+MESSAGES: Final = (
+    "claim", "adopt", "release", "kept", "give_back", "refuse", "link", "block", "unblock", "forget", "disown"
+)  # fmt: skip
 """What reaches identities on `journey.events` beside events."""
 
 
@@ -113,9 +160,9 @@ class Post(NamedTuple):
     message: AnyMessage
 
 
-def hop(message: Seen) -> Seen:
-    """The event once more on its way."""
-    return msgspec.structs.replace(message, hops=message.hops + 1)
+def hop(message: Seen, life: int = 0) -> Seen:
+    """The event once more on its way, to an owner of that `life`."""
+    return msgspec.structs.replace(message, hops=message.hops + 1, life=life)
 
 
 encode_message = msgspec.msgpack.Encoder().encode

@@ -11,6 +11,9 @@ MOST_CLAIMS: Final = 8
 MOST_BLOCKS: Final = 64
 """Customers that an identity may be kept from."""
 
+ERASED: Final = "@erased"
+"""Stands among the claims of a shared identity for customers who were erased: what others did there stays nobody's."""
+
 
 def is_customer(key: str) -> bool:
     """Whether the key is a customer id, not a weak identity."""
@@ -20,8 +23,8 @@ def is_customer(key: str) -> bool:
 def owner_of(key: str, claims: Mapping[str, str], blocked: Collection[str]) -> str:
     """The owner of identity `key`, empty if it is its own. `claims`: claiming customer -> where its strand is.
 
-    A weak identity belongs to the one owner that all claims lead to; with two it is shared, and its own. A customer
-    belongs to where the smallest of those is that it was merged into.
+    A weak identity belongs to the one owner that all claims lead to; with two, or with one who was erased, it is
+    shared, and its own. A customer belongs to where the smallest of those is that it was merged into.
     """
     counting = {customer: owner for customer, owner in claims.items() if owner and customer not in blocked}
     if not counting:
@@ -29,7 +32,7 @@ def owner_of(key: str, claims: Mapping[str, str], blocked: Collection[str]) -> s
     if is_customer(key):
         return counting[min(counting)]
     owners = set(counting.values())
-    return owners.pop() if len(owners) == 1 and len(claims) <= MOST_CLAIMS else ""
+    return owners.pop() if len(owners) == 1 and ERASED not in owners and len(claims) <= MOST_CLAIMS else ""
 
 
 def with_claim(key: str, claims: Mapping[str, str], customer: str, owner: str) -> dict[str, str]:

@@ -83,6 +83,8 @@ cdef class Links:
     cdef public dict claims
     cdef public tuple blocked
     cdef public dict refused
+    cdef public long long life
+    cdef public dict lives
 
 
 @cython.final
@@ -98,6 +100,7 @@ cdef class Profile:
     cdef public Links links
 
 
+cpdef long long life_of(Profile profile)
 @cython.locals(frame=Frame)
 cpdef Profile new_profile(str key, long long epoch, Names names=*)
 cpdef Strand new_strand(Frame frame, str identity)
@@ -119,7 +122,7 @@ cpdef Strand strand_of(Frame frame, str identity, long long first, long long new
 cpdef Base base_of(str journey, long long version, Track track)
 
 @cython.locals(made=Links)
-cpdef Links links_of(dict claims, tuple blocked, dict refused)
+cpdef Links links_of(dict claims, tuple blocked, dict refused, long long life, dict lives)
 
 @cython.locals(made=Profile)
 cpdef Profile profile_of(str key, Frame frame, tuple strands, tuple positions, object indexed, str parked, str to, Links links)

@@ -266,21 +266,28 @@ def strand_of(
 class Links:
     """Who says what of this identity. `claims`: a customer who names it, or whom it was merged into -> the owner that
     this leads to, empty if that owner has refused. `blocked`: the customers whose claims do not count. `refused`: how
-    often something was, by reason.
+    often something was, by reason. `life`: when the identity was erased before it came back (append time, ms), 0 if it
+    was not; `lives`: the same of owners, as far as they were.
     """
 
-    __slots__ = ("blocked", "claims", "refused")
+    __slots__ = ("blocked", "claims", "life", "lives", "refused")
 
     claims: dict[str, str]
     blocked: tuple[str, ...]
     refused: dict[str, int]
+    life: int
+    lives: dict[str, int]
 
 
-def links_of(claims: dict[str, str], blocked: tuple[str, ...], refused: dict[str, int]) -> Links:
+def links_of(
+    claims: dict[str, str], blocked: tuple[str, ...], refused: dict[str, int], life: int, lives: dict[str, int]
+) -> Links:
     made = Links.__new__(Links)
     made.claims = claims
     made.blocked = blocked
     made.refused = refused
+    made.life = life
+    made.lives = lives
     return made
 
 
@@ -326,6 +333,11 @@ def profile_of(
     made.to = to
     made.links = links
     return made
+
+
+def life_of(profile: Profile) -> int:
+    """When the identity was erased before (append time, ms), 0 if it was not."""
+    return 0 if profile.links is None else profile.links.life
 
 
 NO_TOUCHES = (0, 0, 0, 0, 0)

@@ -12,7 +12,7 @@ import structlog
 from pipeline import __version__
 from pipeline.adapters.debug import DebugPages
 from pipeline.adapters.http import HealthServer
-from pipeline.adapters.identity_kinds import identities_of, key_fingerprint
+from pipeline.adapters.identity_kinds import erasure_of, identities_of, key_fingerprint
 from pipeline.adapters.journey_files import brought, load_texts, read_text
 from pipeline.adapters.kafka.changelog import ChangelogReader
 from pipeline.adapters.kafka.connection import connection
@@ -96,6 +96,7 @@ def lane_settings(settings: Settings, owner: str) -> LaneSettings:
         merge_wait=settings.merge_wait_s,
         breaker=BreakerPolicy(breaker.customers, breaker.share, breaker.at_least),
         identity_key=key_fingerprint(settings),
+        erasure=erasure_of(settings),
     )
 
 

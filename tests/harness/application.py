@@ -146,8 +146,8 @@ class Application:
         return sum(getattr(tally, outcome) for tally in tallies for outcome in outcomes)
 
     def accounted(self) -> int:
-        """Events that have come to their end: folded, duplicate, late or dead."""
-        return self.totals("folded", "duplicate", "late", "dead")
+        """Events that have come to their end: folded, duplicate, late, erased or dead."""
+        return self.totals("folded", "duplicate", "late", "erased", "dead")
 
     def until_at_work(self, since: int, within_s: float = 20.0) -> None:
         """Until some more events have come to their end than so many before."""

@@ -60,7 +60,7 @@ def lived(*, named: bool = True) -> tuple[Names, dict[str, bytes]]:
         (arrival,) = batch.arrivals
         for _ in stitch.fold([arrival], {arrival.key: stored.get(arrival.key)}, sent.complete, batch, effects):
             pass
-        stored |= effects.profiles
+        stored |= {key: data for key, data in effects.profiles.items() if data}
     return stitch.names, stored
 
 
@@ -151,7 +151,8 @@ def linked(names: Names, data: bytes) -> Profile:
         strand.floor = recent_of(strand)[0]
         strand.identity = f"anonymous:{number}"
     profile.strands = (*profile.strands, *other.strands)
-    profile.links = links_of({"c:anna": "c:ben", "c:zoe": ""}, ("c:carl",), {"too_many_claims": 300})
+    claims, refused = {"c:anna": "c:ben", "c:zoe": ""}, {"too_many_claims": 300}
+    profile.links = links_of(claims, ("c:carl",), refused, 7, {"c:ben": 1_700_000_000_000})
     profile.to = "c:ben"
     profile.positions[0].unverified = True
     return profile
@@ -169,6 +170,7 @@ def test_several_strands_and_links() -> None:
         assert again.links is not None
         assert again.links.claims == {"c:anna": "c:ben", "c:zoe": ""}
         assert (again.links.blocked, again.links.refused) == (("c:carl",), {"too_many_claims": 300})
+        assert (again.links.life, again.links.lives) == (7, {"c:ben": 1_700_000_000_000})
         assert [each.unverified for each in again.positions] == [True, *[False] * (len(again.positions) - 1)]
         assert [each.ahead for each in again.positions] == [each.ahead for each in decode(data, names).positions]
         read = plain_profile.decode(written, names.names)

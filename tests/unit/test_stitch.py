@@ -104,7 +104,7 @@ class Lane:
         return effects
 
     def store(self, effects: Effects) -> None:
-        self.stored |= {key.decode(): value for key, value in write_out(effects).profiles}
+        self.stored |= {key.decode(): value for key, value in write_out(effects).profiles if value}
 
 
 # ---- folding
@@ -251,7 +251,7 @@ def test_everything_is_written_once_as_it_is_in_the_end() -> None:
     written = write_out(effects)
     stored = dict(written.profiles)
     assert list(stored) == [b"c:anna", b"c:ben"]
-    assert decode(stored[b"c:anna"], NO_NAMES).positions[0].fired
+    assert decode(stored[b"c:anna"] or b"", NO_NAMES).positions[0].fired
     assert [json.loads(value or b"")["signal"] for _, value, _ in written.signals] == ["cart_left"]
     assert [key for key, _, _ in written.customers] == [b"ben", b"anna"]
     assert {key for key, _, _ in (*written.transitions, *written.signals)} == {b"anna", b"ben"}
