@@ -5,7 +5,19 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal[
-    "lost", "wrong", "doubled", "gap", "ahead", "table", "profile", "customer", "totals", "torn", "silence", "owner"
+    "lost",
+    "wrong",
+    "doubled",
+    "gap",
+    "ahead",
+    "table",
+    "profile",
+    "customer",
+    "totals",
+    "torn",
+    "silence",
+    "owner",
+    "erased",
 ]
 
 INVARIANTS: dict[Kind, str] = {
@@ -21,6 +33,7 @@ INVARIANTS: dict[Kind, str] = {
     "torn": "I7",
     "silence": "I9",
     "owner": "I8",
+    "erased": "I10",
 }
 """The invariant of docs/guarantees.md that each kind of finding breaks."""
 
@@ -37,6 +50,7 @@ MEANINGS: dict[Kind, str] = {
     "torn": "one transaction's records are there in part",
     "silence": "a timer fired although an event acknowledged in time breaks it",
     "owner": "an identity is not with whom events and orders make it belong to",
+    "erased": "is left of somebody who was erased, or was lost by an erasure that nobody ordered",
 }
 
 

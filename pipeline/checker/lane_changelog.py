@@ -11,7 +11,9 @@ from pipeline.checker.findings import Findings
 from pipeline.checker.rules import Record, Rules
 
 LANE = b"@lane"
-ENDS = ("folded", "duplicate", "routed", "late", "dead")
+MARK = b"@erased:"
+"""How the keys of what is remembered of the erased begin."""
+ENDS = ("folded", "duplicate", "routed", "late", "erased", "dead")
 """What becomes of an event that was read."""
 
 
@@ -25,7 +27,7 @@ def read_record(value: bytes) -> dict[str, Any]:
 
 def summed(record: Mapping[str, Any], outcome: str) -> int:
     """Events of all channels with this outcome."""
-    return sum(tally[outcome] for tally in record["totals"].values())
+    return sum(tally.get(outcome, 0) for tally in record["totals"].values())
 
 
 def published(record: Mapping[str, Any], name: str) -> int:
@@ -38,7 +40,7 @@ def accounts(record: Mapping[str, Any]) -> list[str]:
     return [
         f"{channel}: {tally['read']} read, {became} accounted for"
         for channel, tally in record["totals"].items()
-        if tally["read"] != (became := sum(tally[end] for end in ENDS))
+        if tally["read"] != (became := sum(tally.get(end, 0) for end in ENDS))
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.checker.findings import Findings
-from pipeline.checker.lane_changelog import ENDS, LANE, Changelog, customers_by_stage, published, summed
+from pipeline.checker.lane_changelog import ENDS, LANE, MARK, Changelog, customers_by_stage, published, summed
 from pipeline.checker.lane_customers import LaneCustomers
 from pipeline.checker.lane_feed import Feed
 from pipeline.checker.lane_inputs import LaneInputs
@@ -139,6 +139,9 @@ class LaneCheck:
             known,
             frozenset(inputs.moving) | {public_key(key.decode()) for key in changelog.changed_after(self.cut.offset)},
             inputs.carried,
+            inputs.erasures,
+            inputs.first_named,
+            inputs.last_said,
         )
         if not lost_beginning:
             self._totals(failed, customers, known)
@@ -199,7 +202,7 @@ class LaneCheck:
         left: dict[str, Known] = {}
         for key in changelog:
             value = changelog.value(key, self.cut.offset)
-            if key in (LANE, MODELS) or value is None:
+            if key in (LANE, MODELS) or key.startswith(MARK) or value is None:
                 continue
             name = f"{changelog.topic} {key.decode(errors='replace')}"
             try:
@@ -223,7 +226,7 @@ class LaneCheck:
                 left[customer] = Known(those, None)
             elif judged_from < 0:
                 customers.judge(customer, those, None, changelog.topic)
-        for customer in {customer for customer, _ in self.feed.subscriber.tracks} - known:
+        for customer in {customer for customer, _ in self.feed.subscriber.tracks} - known - self.feed.gone:
             self.findings.add("torn", f"{changelog.topic} {customer}", "no profile, but transitions")
         return left
 
@@ -259,7 +262,12 @@ class LaneCheck:
 
     def _stages(self) -> None:
         tracks = self.feed.subscriber.tracks
-        found = Counter((journey, track.stage) for (_, journey), track in tracks.items() if track.stage)
+        feed = self.feed
+        found = Counter(
+            (journey, track.stage)
+            for (customer, journey), track in tracks.items()
+            if track.stage and feed.is_of_now(customer, track)
+        )
         counted = customers_by_stage(self.cut.record)
         where = f"{self.changelog.topic}@{self.cut.offset}"
         for stage in {*found, *counted}:

@@ -9,7 +9,7 @@ import orjson
 
 from pipeline.checker.findings import Findings
 from pipeline.checker.lane_versions import Versions
-from pipeline.checker.net_history import Subscriber
+from pipeline.checker.net_history import Subscriber, Track
 from pipeline.checker.plain_journey import Silence
 from pipeline.checker.rules import Record, Rules
 
@@ -40,6 +40,7 @@ class CustomerSaid:
     offset: int
     positions: dict[str, tuple[str | None, int]]
     into: str | None
+    epoch: int = 0
 
 
 @dataclass(slots=True)
@@ -60,6 +61,7 @@ class Feed:
     counted: Counter[str] = field(default_factory=Counter)
     fired: dict[str, list[Fired]] = field(default_factory=dict)
     customers: dict[str, CustomerSaid] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
     other_versions: set[str] = field(default_factory=set)
     _behind: dict[str, list[Record]] = field(default_factory=lambda: {"transitions": [], "signals": []})
     _silences: dict[tuple[str, int, str], Silence] = field(init=False)
@@ -119,6 +121,7 @@ class Feed:
             key = (record.key or b"").decode(errors="replace")
             if record.value is None:
                 self.customers.pop(key, None)
+                self.gone.add(key)
                 continue
             try:
                 said = orjson.loads(record.value)
@@ -129,7 +132,8 @@ class Feed:
             self.findings.checked["customer records"] += 1
             if said["customer_id"] != key:
                 self.findings.add("customer", self._where("customers", record), f"is of {said['customer_id']}")
-            self.customers[key] = CustomerSaid(record.offset, journeys, said["merged_into"])
+            self.customers[key] = CustomerSaid(record.offset, journeys, said["merged_into"], said["epoch"])
+            self.gone.discard(key)
 
     def finish(self, last: dict[str, int], at_rest: bool) -> None:
         """Compares with what the lane records count: `last` is the newest of them, read after these topics."""
@@ -154,6 +158,8 @@ class Feed:
         for (customer, journey), track in self.subscriber.tracks.items():
             said = self.customers.get(customer)
             where = f"{topic} {customer}"
+            if not self.is_of_now(customer, track):
+                continue
             if said is None:
                 self.findings.add("customer", where, f"no record, though {journey} is at seq {track.seq}")
                 continue
@@ -164,13 +170,18 @@ class Feed:
                 told = f"the last transition {track.stage} at seq {track.seq}"
                 self.findings.add("customer", f"{where}@{said.offset}", f"{journey} is {stage} at seq {seq}, {told}")
         for customer, journey, name in self.subscriber.signals:
-            if customer not in self.customers:
+            if customer not in self.customers and customer not in self.gone:
                 self.findings.add("customer", f"{topic} {customer}", f"no record, though {journey} told {name}")
+
+    def is_of_now(self, customer: str, track: Track) -> bool:
+        """Whether the track is of a customer who is there, and not of a life that was erased."""
+        said = self.customers.get(customer)
+        return customer not in self.gone and (said is None or track.epoch >= said.epoch)
 
     def only(self, names: Collection[str]) -> "Feed":
         """What was published of these, but for which timers fired."""
         feed = Feed(self.rules, self.lane, {}, self.starts, Findings(), self.versions)
-        feed.other_versions = self.other_versions
+        feed.other_versions, feed.gone = self.other_versions, self.gone
         told = self.subscriber
         feed.subscriber.tracks = {key: track for key, track in told.tracks.items() if key[0] in names}
         feed.customers = {key: said for key, said in self.customers.items() if key in names}

@@ -10,9 +10,9 @@ from pipeline.checker.findings import Findings
 from pipeline.checker.plain_admission import Act
 from pipeline.checker.plain_event import EventReader, NoEvent, check_carried
 from pipeline.checker.plain_home import home_lane
-from pipeline.checker.plain_links import Order, is_customer
+from pipeline.checker.plain_links import Erase, Order, is_customer
 from pipeline.checker.plain_messages import Message, digest
-from pipeline.checker.plain_orders import read_order
+from pipeline.checker.plain_orders import read_erase, read_order
 from pipeline.checker.rules import Input, Record, Rules
 
 PUNCTUATION = "journey.punctuation"
@@ -63,7 +63,8 @@ class LaneInputs:
     were read. `dead`: places that belong into the dead letters.
 
     `named`: (customer, identity) that a raw event names together; `linked`: whoever that, or a message, is about;
-    `moving`: of whom something lies beyond the positions.
+    `moving`: of whom something lies beyond the positions. `first_named` and `last_said`: append times (ms) of the first
+    that names two together, and of the last that names somebody.
     """
 
     rules: Rules
@@ -86,6 +87,9 @@ class LaneInputs:
     linked: set[str] = field(default_factory=set)
     moving: set[str] = field(default_factory=set)
     orders: list[Order] = field(default_factory=list)
+    erasures: list[Erase] = field(default_factory=list)
+    first_named: dict[tuple[str, str], int] = field(default_factory=dict)
+    last_said: dict[str, int] = field(default_factory=dict)
     _reader: EventReader = field(init=False)
     _kinds: frozenset[str] = field(init=False)
     _homes: dict[str, int] = field(default_factory=dict)
@@ -118,9 +122,13 @@ class LaneInputs:
             if said.named and is_customer(said.customer, self._kinds):
                 self.named.update((said.customer, other) for other in said.named)
                 self.linked.add(said.customer)
+                for other in said.named:
+                    self.first_named.setdefault((said.customer, other), record.timestamp)
+            self._say(record.timestamp, said.customer, *said.named)
             if said.same:
                 customer, identity = sorted((said.customer, said.same))
-                self.orders.append(Order("link", identity, customer))
+                self.orders.append(Order("link", identity, customer, record.timestamp))
+                self._say(record.timestamp, customer, identity)
                 self.linked.update((customer, identity))
             if home != lane:
                 self.hops += 1
@@ -177,7 +185,16 @@ class LaneInputs:
         for record in records:
             if self.rules.event_clock and self._punctuated(topic, record):
                 continue
-            order = read_order(record.value, self.lane, self.rules.partitions, self._kinds)
+            erase = read_erase(record.value, record.timestamp, self.lane, self.rules.partitions)
+            if erase is not None:
+                if record.offset >= position:
+                    self.moving.add(erase.name)
+                else:
+                    self.commands += 1
+                    self.erasures.append(erase)
+                    self.linked.add(erase.name)
+                continue
+            order = read_order(record.value, self.lane, self.rules.partitions, self._kinds, record.timestamp)
             names = (order.identity, order.customer) if order else ()
             if record.offset >= position:
                 self.moving.update(names)
@@ -185,7 +202,12 @@ class LaneInputs:
             self.commands += 1
             if order is not None:
                 self.orders.append(order)
+                self._say(record.timestamp, *names)
                 self.linked.update(name for name in names if self._home(name) == self.lane)
+
+    def _say(self, at: int, *names: str) -> None:
+        for name in names:
+            self.last_said[name] = max(at, self.last_said.get(name, 0))
 
     def _note_origin(self, record: Record, message: Message) -> None:
         assert message.act is not None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from pipeline.checker.lane_customers import LaneCustomers
 from pipeline.checker.lane_inputs import Arrival, Carried
-from pipeline.checker.plain_links import Order
+from pipeline.checker.plain_links import Erase, Order
 from pipeline.checker.plain_profile import StoredProfile
 
 
@@ -23,6 +23,9 @@ class LaneLinks:
 
     `known`: identities at home here that are linked, or might be. `moving`: names of which something lies beyond the
     cut. `customers` judges the feed of those at home here. `carried`: events that were sent on to owners here.
+
+    `erasures` that were ordered here; `first_named`: when each of `named` was appended first (ms), `last_said`: when
+    somebody was named last, by an event or an order.
     """
 
     lane: int
@@ -32,3 +35,6 @@ class LaneLinks:
     known: Mapping[str, Known] = field(default_factory=dict)
     moving: frozenset[str] = frozenset()
     carried: Sequence[Carried] = ()
+    erasures: Sequence[Erase] = ()
+    first_named: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    last_said: Mapping[str, int] = field(default_factory=dict)

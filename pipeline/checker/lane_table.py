@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.checker.findings import Findings
-from pipeline.checker.lane_changelog import Changelog
-from pipeline.checker.plain_profile import Unreadable, indexed
+from pipeline.checker.lane_changelog import MARK, Changelog
+from pipeline.checker.plain_profile import Unreadable, indexed, until_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,11 @@ def check_table(table: TableRead, changelog: Changelog, changelog_id: str, findi
         if table.fields.get(key) not in wanted:
             how = "is missing" if key not in table.fields else "should not be there" if wanted == [None] else "is stale"
             findings.add("table", name, f"{how}; @pos is {last}")
-        if not key.startswith(b"@"):
+        if key.startswith(MARK):
+            scores = [None if value is None else until_of(value) for value in wanted]
+            if table.due.get(key) not in scores:
+                findings.add("table", f"{name} (index)", f"{table.due.get(key)}, the mark says {scores[-1]}")
+        elif not key.startswith(b"@"):
             scores = list(_scores(wanted))
             if table.due.get(key) not in scores:
                 findings.add("table", f"{name} (index)", f"{table.due.get(key)}, the profile says {scores[-1]}")

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pipeline.checker.erasures import Erased
 from pipeline.checker.findings import Findings
 from pipeline.checker.lane_inputs import Arrival
 from pipeline.checker.lane_links import Known, LaneLinks
@@ -33,6 +34,7 @@ class Linked:
     groups: Mapping[str, Sequence[str]]
     group_of: Mapping[str, str]
     moving_groups: frozenset[str]
+    erased: Erased
 
     @classmethod
     def of(cls, rules: Rules, lanes: Iterable[LaneLinks]) -> "Linked":
@@ -49,20 +51,21 @@ class Linked:
         groups = links.groups()
         group_of = {name: leader for leader, group in groups.items() for name in group}
         moving_groups = frozenset(group_of.get(name, name) for name in moving)
-        return cls(by_lane, links, known, moving, groups, group_of, moving_groups)
+        erased = Erased.of(links.kinds, list(by_lane.values()), groups)
+        return cls(by_lane, links, known, moving, groups, group_of, moving_groups, erased)
 
-    def is_moving(self, name: str) -> bool:
-        """Whether messages are under way for somebody of the same group."""
-        return self.group_of.get(name, name) in self.moving_groups
+    def is_judged(self, name: str) -> bool:
+        """Whether messages are under way for nobody of the same group, and none of them was erased."""
+        return self.group_of.get(name, name) not in self.moving_groups and name not in self.erased.touched
 
     def unsettled(self) -> set[str]:
-        """Of whom nothing certain can be said: messages are under way, or limits were reached."""
+        """Of whom nothing certain can be said: messages are under way, limits were reached, or one was erased."""
         doubtful = [
             group
             for leader, group in self.groups.items()
             if leader in self.moving_groups or self.links.over_limit(group)
         ]
-        return {*self.moving, *(name for group in doubtful for name in group)}
+        return {*self.moving, *self.erased.touched, *(name for group in doubtful for name in group)}
 
     def owners(self) -> dict[str, str]:
         """To whom each belongs by its own record."""
@@ -80,11 +83,14 @@ def check_linked(rules: Rules, linked: Linked, findings: Findings) -> None:
             if _happened(strand) or strand.late:
                 places[public_key(strand.identity)].append((name, strand))
     for leader, group in linked.groups.items():
+        if not linked.erased.touched.isdisjoint(group):
+            findings.unjudged["linked customers of whom one was erased: owners and histories"] += 1
+            continue
         if leader in linked.moving_groups:
             findings.unjudged["linked customers of whom messages are under way"] += 1
             continue
         _Group(rules, linked.lanes, linked.links, findings, group, linked.known, places).judge()
-    for name in sorted(linked.known.keys() - linked.group_of.keys() - linked.moving):
+    for name in sorted(linked.known.keys() - linked.group_of.keys() - linked.moving - linked.erased.touched):
         findings.add("owner", _where(rules, name), "is linked, though no event and no order names it with anybody")
 
 

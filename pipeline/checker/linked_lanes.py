@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from pipeline.checker.erasures import check_erased
 from pipeline.checker.findings import Findings
 from pipeline.checker.lane_changelog import summed
 from pipeline.checker.lane_check import LaneResult
@@ -23,7 +24,8 @@ def check_links(rules: Rules, results: Sequence[LaneResult], findings: Findings)
         findings.unjudged["linked customers: logs have lost their beginning, and with it who was named together"] += 1
         return linked
     check_linked(rules, linked, findings)
-    carried = [each for lane in lanes for each in lane.carried if not linked.is_moving(each.primary)]
+    check_erased(rules, linked.lanes, linked.known, linked.erased, findings)
+    carried = [each for lane in lanes for each in lane.carried if linked.is_judged(each.primary)]
     check_carried(rules, carried, linked.group_of, linked.known, findings)
     if all(result.flow.whole for result in results):
         _check_flow(rules, results, findings)
@@ -36,7 +38,7 @@ def _check_flow(rules: Rules, results: Sequence[LaneResult], findings: Findings)
     ended: Counter[str] = Counter()
     for result in results:
         for channel, tally in result.record["totals"].items():
-            ended[channel] += tally["folded"] + tally["duplicate"] + tally["late"]
+            ended[channel] += tally["folded"] + tally["duplicate"] + tally["late"] + tally.get("erased", 0)
     where = rules.topic("profiles")
     for channel in {*taken, *ended}:
         findings.checked["totals"] += 1

@@ -16,12 +16,21 @@ MOST_BLOCKS = 64
 
 class Order(NamedTuple):
     """What a person decided. `link` and `block`, or what takes one back, of an `identity` and a `customer`; of two
-    customer ids the identity is the larger.
+    customer ids the identity is the larger. `at`: append time of who says so, ms.
     """
 
     what: Literal["link", "block", "unblock"]
     identity: str
     customer: str
+    at: int = 0
+
+
+class Erase(NamedTuple):
+    """A person decided that `name` be erased; appended at `at` (ms). `order`: the id of the order."""
+
+    name: str
+    at: int
+    order: str
 
 
 def is_customer(name: str, kinds: Collection[str]) -> bool:

@@ -19,6 +19,8 @@ _NAMED = {
     "link": (0, 1),
     "block": (0,),
     "unblock": (0,),
+    "forget": (0,),
+    "disown": (0, 1),
 }
 """Message -> places of the keys in it."""
 
@@ -49,7 +51,7 @@ def read_message(key: bytes | None, value: bytes | None, company: frozenset[str]
             return Message((target, *(public(fields[place]) for place in _NAMED[kind] if fields[place])))
         if kind != "event":
             raise NoMessage(f"a message {kind}")
-        primary, others, hops, identifier, at, appended, partition, offset, _, touch, channel = fields
+        primary, others, hops, identifier, at, appended, partition, offset, _, touch, channel, _ = fields
     except (msgspec.DecodeError, UnicodeDecodeError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise NoMessage(f"no message of a lane: {error}") from None
     if channel not in CHANNELS:

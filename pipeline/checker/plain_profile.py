@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import msgspec
+
 T = TypeVar("T")
 
 
@@ -137,9 +139,13 @@ def decode(data: bytes, names: Sequence[str]) -> StoredProfile:
     positions = _each(left, lambda: _position(left.inside(epoch)))
     claims: list[tuple[str, str]] = []
     blocked: list[str] = []
-    if left.number():
+    form = left.number()
+    if form:
         claims = _each(left, lambda: (left.text(), left.text()))
         blocked = _each(left, left.text)
+        _each(left, lambda: (left.text(), left.number()))
+    if form == 2:
+        left.number()
         _each(left, lambda: (left.text(), left.number()))
     if not left.over:
         raise Unreadable("something follows the profile")
@@ -152,6 +158,15 @@ def indexed(data: bytes) -> int | None:
     left.text()
     left.moment()
     return left.moment()
+
+
+def until_of(data: bytes) -> int | None:
+    """When the mark of somebody erased is forgotten; None if the bytes are none."""
+    try:
+        until = msgspec.msgpack.decode(data)[2]
+    except (msgspec.DecodeError, IndexError, TypeError, KeyError):
+        return None
+    return until if isinstance(until, int) else None
 
 
 def _each(left: _Bytes, read: Callable[[], T]) -> list[T]:

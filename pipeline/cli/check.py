@@ -28,6 +28,7 @@ CHECKED = {
     "I7": ("events", "totals", "lane records"),
     "I8": ("linked identities", "events of linked identities", "histories of linked customers"),
     "I9": ("timers fired", "timers taken back"),
+    "I10": ("erased identities",),
 }
 """What the counts of each invariant are of."""
 

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from pipeline.adapters.kafka.sender import home_partition
+from pipeline.adapters.redis.commands import Keys
 from pipeline.dev.stack import Stack
 from tests.harness import reading
-from tests.harness.application import HOUR, MINUTE, Application, ago
+from tests.harness.application import HOUR, Application, ago
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -78,8 +80,6 @@ def test_the_kiosk_stays_nobodys(app: Application) -> None:
 def test_twice_and_nobody(app: Application) -> None:
     assert "4711 is erased already" in ordered(app, "erase", "4711", code=1)
     assert "nobody is known as 9999" in ordered(app, "erase", "9999", code=1)
-    done = app.command("erase", "4711", within_s=WAIT_S)
-    assert done.returncode != 0
 
 
 def test_who_comes_back_begins_anew(app: Application) -> None:
@@ -94,5 +94,21 @@ def test_who_comes_back_begins_anew(app: Application) -> None:
     assert app.totals("erased") == 1
     code, searched = verified(app, "4711")
     assert (code, searched["rests"], searched["back"]) == (0, [], ["c:4711"])
-    assert app.sender is not None
-    assert MINUTE
+
+
+def test_the_check_agrees_and_sees_what_is_planted(app: Application) -> None:
+    app.until_time_has_passed(app.workers["one"], WAIT_S)
+    done = app.command("check", "--json", within_s=WAIT_S)
+    checked = json.loads(done.stdout)
+    assert (done.returncode, checked["findings"]) == (0, {}), done.stdout
+    assert checked["checked"]["erased identities"] == 4
+
+    lane = home_partition(b"anonymous:b-17", app.settings.partitions)
+    table = Keys.of(app.settings.application, lane).table
+    with reading.redis_client(app.settings) as client:
+        client.hset(table, "anonymous:b-17", client.hget(table, "@lane"))
+    done = app.command("check", "--json", within_s=WAIT_S)
+    assert done.returncode == 1
+    assert {(each["kind"], each["where"].rpartition(" ")[2]) for each in json.loads(done.stdout)["examples"]} >= {
+        ("table", "anonymous:b-17")
+    }

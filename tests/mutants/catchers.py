@@ -5,17 +5,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, Literal
 
 from hypothesis import Phase, given, settings
 
+from pipeline.domain.erasing import Later
 from tests.cases.reading import read_cases
 from tests.chaos.run import Chaos, Plan
 from tests.mutants.registry import Layer, mutants, planted
 from tests.property.built_in import built_in
 from tests.property.conftest import EXAMPLES
+from tests.property.erasing_world import ErasingWorld
 from tests.property.led_customer import targets
 from tests.property.random_journeys import thrown
 from tests.property.stitching_world import World as StitchingWorld
@@ -41,6 +44,7 @@ LOOKED_AT: Final[Mapping[Layer, tuple[Catcher, ...]]] = {
     "model": ("property",),
     "lane": ("simulation", "chaos"),
     "stitching": ("property",),
+    "erasing": ("property",),
 }
 """Who can see bugs of a layer, the quickest first."""
 
@@ -133,12 +137,21 @@ def _property(_name: str | None, layer: Layer, *_: object) -> Iterator[Look]:
         for seed in range(WORLDS):
             yield _failure(lambda seed=seed: StitchingWorld(seed).live(), f"world {seed}")  # type: ignore[misc]
         return
+    if layer == "erasing":
+        for seed, later, calm in product(range(WORLDS // 4), ("anew", "drop"), (True, False)):
+            where = f"{'calm' if calm else 'stormy'} world {seed}, {later}"
+            yield _failure(partial(_live, seed, later, calm), where)
+        return
     for test in STRAND_TESTS if layer == "strands" else FOLD_TESTS:
         yield _failure(test, test.__name__)
     if layer == "strands":
         return
     for journey, stage in targets():
         yield _failure(partial(lead, journey, stage, _LIVES), f"{journey} in {stage or 'start'}")
+
+
+def _live(seed: int, later: Later, calm: bool) -> None:
+    ErasingWorld(seed, later, calm).live()
 
 
 def _simulation(name: str | None, _layer: Layer, _most_s: float, quick: bool) -> Iterator[Look]:

@@ -18,10 +18,10 @@ import pytest
 from pipeline._compiled import PURE, compiled
 
 Plant = Callable[[pytest.MonkeyPatch], None]
-Layer = Literal["fold", "strands", "watermark", "model", "lane", "stitching"]
+Layer = Literal["fold", "strands", "watermark", "model", "lane", "stitching", "erasing"]
 """Where the bug is; `model`: in how the lanes of the watermark's worlds use it, see `watermark.py`."""
 
-_HOMES: Final = ("fold", "strands", "watermark", "lane", "stitching")
+_HOMES: Final = ("fold", "strands", "watermark", "lane", "stitching", "erasing")
 
 
 @dataclass(frozen=True, slots=True)

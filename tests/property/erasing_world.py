@@ -9,8 +9,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 
+from pipeline.domain import erasing
 from pipeline.domain.encoding import encode
-from pipeline.domain.erasing import Erasure, Later, Mark, is_blank, reborn
+from pipeline.domain.erasing import Erasure, Later, Mark, is_blank
 from pipeline.domain.extremes import NEVER
 from pipeline.domain.feed import Feed
 from pipeline.domain.messages import Erase, Forget, Link, Post, Seen, decode_message
@@ -188,7 +189,7 @@ class ErasingWorld(World):
                     assert isinstance(said, Erase)
                     mark = self.erasure.mark(said.at, mark.epoch, said.order)
                 return step, None, mark
-            profile = reborn(key, mark, self.now, NO_NAMES)
+            profile = erasing.reborn(key, mark, self.now, NO_NAMES)
         else:
             profile = self.profile(key, None)
         step = self.stitching.handle(profile, said, None, Feed())  # type: ignore[arg-type]

@@ -108,9 +108,12 @@ class LinkedWorld:
 
     def check(self) -> Findings:
         findings = Findings()
-        lanes = [self._lane(number) for number in range(LANES)]
-        check_linked(RULES, Linked.of(RULES, lanes), findings)
+        check_linked(RULES, Linked.of(RULES, self.lanes()), findings)
         return findings
+
+    def lanes(self) -> list[LaneLinks]:
+        """What the checker has read of each lane."""
+        return [self._lane(number) for number in range(LANES)]
 
     def _named(self) -> list[tuple[str, str]]:
         return [(primary, other) for _, primary, named, _ in self.events for other in named if ":" not in primary]
