@@ -96,13 +96,6 @@ class NeverIdentify(Section):
     patterns: Annotated[tuple[Annotated[str, AfterValidator(_regular)], ...], LONE_OR_MANY] = ("[0 .-]+",)
 
 
-class Erased(Section):
-    """What becomes of the events of an erased identity that come `later`, and how long it is `remembered` for that."""
-
-    later: Literal["anew", "drop"] = "anew"
-    remembered: Duration = 30 * 86_400_000
-
-
 class Breaker(Section):
     """How many customers' events may break the fold within a minute before the lane stops and waits for a person."""
 
@@ -151,11 +144,11 @@ class Settings(Section):
         SecretStr(""), "", "by which personal identities are hashed, 32 characters or more; never shown, fixed for good"
     )
     identity_key_file: str = _setting("", "", "the file that holds it instead, a path from this file's folder")
-    erased: Erased = _setting(
-        Erased(),
-        "",
-        "what becomes of somebody erased who comes `later` (`anew` or `drop`), for as long as a keyed hash of them is "
-        "`remembered` ([erasure](erasure.md))",
+    erased_later: Literal["anew", "drop"] = _setting(
+        "anew", "", "an erased identity that comes later begins `anew`, or is dropped ([erasure](erasure.md))"
+    )
+    erased_remembered: Duration = _setting(
+        30 * 86_400_000, "duration", "how long a keyed hash of an erased identity is kept for that"
     )
     clock: Literal["live", "event"] = _setting(
         "live", "", "`event`: time is what punctuation records say, for backfills, tests and what-if runs"

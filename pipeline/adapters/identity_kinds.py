@@ -72,7 +72,7 @@ def erasure_of(settings: Settings) -> Erasure:
     Without a key marks are hashed by the application's id, which hides them from nobody who tries all customer ids.
     """
     digest = keyed_digest(hash_key(settings) or settings.application.encode())
-    return Erasure(settings.erased.later, settings.erased.remembered, digest)
+    return Erasure(settings.erased_later, settings.erased_remembered, digest)
 
 
 def key_fingerprint(settings: Settings) -> str:

@@ -90,7 +90,8 @@ def check_linked(rules: Rules, linked: Linked, findings: Findings) -> None:
             findings.unjudged["linked customers of whom messages are under way"] += 1
             continue
         _Group(rules, linked.lanes, linked.links, findings, group, linked.known, places).judge()
-    for name in sorted(linked.known.keys() - linked.group_of.keys() - linked.moving - linked.erased.touched):
+    named = linked.group_of.keys() | linked.links.blocked.keys() | linked.erased.touched | linked.moving
+    for name in sorted(linked.known.keys() - named):
         findings.add("owner", _where(rules, name), "is linked, though no event and no order names it with anybody")
 
 

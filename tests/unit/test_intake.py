@@ -400,8 +400,8 @@ def test_what_identities_are_told_arrives_and_is_counted_apart() -> None:
 
 
 ORDERS = {
-    ("link", "anonymous:ab12", "anna"): ("c:anna", Link("anonymous:ab12", "c:anna")),
-    ("link", "bob", "anna"): ("c:anna", Link("c:bob", "c:anna")),
+    ("link", "anonymous:ab12", "anna"): ("c:anna", Link("anonymous:ab12", "c:anna", NOW)),
+    ("link", "bob", "anna"): ("c:anna", Link("c:bob", "c:anna", NOW)),
     ("block", "anonymous:ab12", "anna"): ("anonymous:ab12", Block("c:anna")),
     ("unblock", "bob", "anna"): ("c:bob", Unblock("c:anna")),
 }
@@ -438,7 +438,7 @@ def ordered(command: str, identity: str, customer: str) -> bytes:
 def test_an_event_of_a_merge_is_an_event_and_a_link() -> None:
     batch = take([Read(raw(type="customer_merged", customer_id="bob", properties={"into": "anna"}))])
     assert [arrival.key for arrival in batch.arrivals] == ["c:bob"]
-    assert batch.posts == [Post("c:anna", Link("c:bob", "c:anna"))]
+    assert batch.posts == [Post("c:anna", Link("c:bob", "c:anna", NOW))]
 
 
 @pytest.mark.parametrize(
