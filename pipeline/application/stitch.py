@@ -239,7 +239,8 @@ class Stitch:
             if step is None:
                 profile = reborn(key, mark, arrival.appended, self.names)
                 self._fold.align(profile)
-                self._fold_into(profile, arrivals[place:], True, watermark, batch, effects, parked)
+                rest = [each for each in arrivals[place:] if not _is_order(each.message, mark.order)]
+                self._fold_into(profile, rest, True, watermark, batch, effects, parked)
                 return
             self._carry_out(step, arrival, effects)
             if step.outcome == "gone" and isinstance(message, Erase):
