@@ -8,7 +8,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from hypothesis import Phase, given, settings
 
@@ -138,7 +138,7 @@ def _property(_name: str | None, layer: Layer, *_: object) -> Iterator[Look]:
             yield _failure(lambda seed=seed: StitchingWorld(seed).live(), f"world {seed}")  # type: ignore[misc]
         return
     if layer == "erasing":
-        for seed, later, calm in product(range(WORLDS // 4), ("anew", "drop"), (True, False)):
+        for seed, later, calm in product(range(WORLDS // 4), get_args(Later), (True, False)):
             where = f"{'calm' if calm else 'stormy'} world {seed}, {later}"
             yield _failure(partial(_live, seed, later, calm), where)
         return
