@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.domain import erasing, stitching
 from pipeline.domain.messages import Disown, Forget, Post
+from pipeline.domain.ownership import ERASED
 from pipeline.domain.packing import Names
 from pipeline.domain.profile import Profile
 from pipeline.domain.stitching import Stitching
@@ -49,7 +50,7 @@ def a_kiosk_becomes_the_other_ones(patch: pytest.MonkeyPatch) -> None:
     def unlink(profile: Profile, message: Forget) -> None:
         original(profile, message)
         if profile.links is not None:
-            profile.links.claims.pop(erasing.ERASED, None)
+            profile.links.claims.pop(ERASED, None)
 
     patch.setattr(erasing, "unlink", unlink)
 

@@ -12,7 +12,7 @@ from pipeline.application.ports import Headers
 from pipeline.application.stitch import Effects, Stitch, bring_up_to_date, write_out
 from pipeline.domain.compile import compile_journey
 from pipeline.domain.encoding import decode
-from pipeline.domain.erasing import MARK, Erasure, Later, decode_mark, encode_mark
+from pipeline.domain.erasing import Erasure, Later, decode_mark, encode_mark
 from pipeline.domain.fold import Fold
 from pipeline.domain.packing import NO_NAMES
 from pipeline.domain.touches import TouchTable
@@ -77,7 +77,7 @@ class Lane:
             self.marks.pop(key, None)
             if mark is not None:
                 self.marks[key] = encode_mark(mark)
-        assert {key.startswith(MARK.encode()) for key, _ in written.profiles} <= {True, False}
+        assert {key.decode() for key, _ in written.profiles} == {*effects.profiles, *effects.marks}
         self.customers += [value for _, value, _ in written.customers]
         self.ids += [json.loads(value or b"")["id"] for _, value, _ in written.transitions]
 
