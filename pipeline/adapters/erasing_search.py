@@ -85,7 +85,7 @@ def search(settings: Settings, key: Key) -> Searched:
     with Tables(settings) as tables:
         found = tables.find(key)
         searched = Searched([key], None if found.mark is None else found.mark.at)
-        _know_others(settings, logs, key, searched)
+        _know_others(tables, logs, key, searched)
         _search_tables(tables, searched)
     gone = {each for each in searched.identities if each not in searched.back}
     identities = identities_for_people(settings)
@@ -109,9 +109,9 @@ async def _read(settings: Settings) -> tuple[list[_Log], Mapping[str, Mapping[st
     return logs, {name: found.config for name, found in there.items()}
 
 
-def _know_others(settings: Settings, logs: Sequence[_Log], key: Key, searched: Searched) -> None:
+def _know_others(tables: Tables, logs: Sequence[_Log], key: Key, searched: Searched) -> None:
     """Who was erased along, by what the lanes have told each other."""
-    identities = identities_for_people(settings)
+    identities = identities_for_people(tables.settings)
     gone, known = {str(key)}, True
     told = [(record, _message(record)) for log in logs if log.role == "events" for record in log.records]
     while known:
@@ -119,16 +119,15 @@ def _know_others(settings: Settings, logs: Sequence[_Log], key: Key, searched: S
         for record, message in told:
             if isinstance(message, Forget) and message.owner in gone:
                 name = identities.typed((record.key or b"").decode())
-                if name not in gone and _is_erased(settings, name, message.at):
+                if name not in gone and _is_erased(tables, name, message.at):
                     gone.add(name)
                     known = True
     searched.identities += sorted(Key(name) for name in gone - {key})
 
 
-def _is_erased(settings: Settings, key: Key, at: int) -> bool:
+def _is_erased(tables: Tables, key: Key, at: int) -> bool:
     """Whether it has a mark of that moment: one that only heard of it has none."""
-    with Tables(settings) as tables:
-        mark = tables.find(key).mark
+    mark = tables.find(key).mark
     return mark is not None and mark.at >= at
 
 
