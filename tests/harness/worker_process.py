@@ -112,11 +112,13 @@ class WorkerProcess:
 
     # ---- what it says
 
-    def page(self, path: str) -> tuple[int, bytes]:
-        """Status and body; (0, b"") while nobody listens."""
+    def page(self, path: str, token: str = "") -> tuple[int, bytes]:
+        """Status and body; (0, b"") while nobody listens. `token`: that of the pages under /debug."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        asked = urllib.request.Request(f"http://{LOOPBACK}:{self.port}{path}", headers=headers)
         try:
             try:
-                answer = urllib.request.urlopen(f"http://{LOOPBACK}:{self.port}{path}", timeout=ANSWER_S)
+                answer = urllib.request.urlopen(asked, timeout=ANSWER_S)
             except urllib.error.HTTPError as refused:
                 answer = refused
             with answer:

@@ -1,13 +1,18 @@
-"""What is personal stays where it was sent: addresses and numbers are planted, and searched for everywhere else."""
+"""What is personal stays where it was sent: addresses and numbers are planted, and searched for everywhere else.
+
+Then those that are one customer's alone are erased, and searched for by their hashes, too.
+"""
 
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.adapters.erasing_search import COMPACTED
 from pipeline.adapters.topic_files import topic_files
 from pipeline.dev.stack import Stack
 from tests.harness import reading
@@ -30,6 +35,16 @@ CANARIES = re.compile(rb"zuzanna|canary|225559876|22 ?555|555-98-76|5559876", re
 """Any piece of them, in any spelling, as text; numbers without what stands between their digits, too."""
 EXEMPT = "dead-letters"
 """Holds what could not be used as it was sent, for a week; the inputs are what was sent."""
+OWNER, BROWSER = "sole-owner", "sole-browser"
+OWN_ADDRESS, OWN_NUMBER = "Zuzanna@Own.example.org", "+49 22 5559876"
+"""Nobody else's, so they are erased with their customer."""
+LONE_ADDRESS = "zuzanna@lone.example.org"
+"""Of somebody without a customer id."""
+TOKEN = "a token for tests, of nobody"
+PAGES = (
+    "/metrics", "/status", "/readyz", "/livez",
+    "/debug/stacks", "/debug/tasks", "/debug/memory?objects=1", "/debug/profile?seconds=0.5",
+)  # fmt: skip
 
 
 def found(data: bytes) -> list[bytes]:
@@ -40,7 +55,8 @@ def found(data: bytes) -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def app(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
-    with Application(stack, tmp_path_factory.mktemp("personal"), "personal-", log_level="debug") as running:
+    directory = tmp_path_factory.mktemp("personal")
+    with Application(stack, directory, "personal-", log_level="debug", debug_token=TOKEN) as running:
         running.worker().until_ready(WAIT_S)
         yield running
 
@@ -52,11 +68,7 @@ def worker(app: Application) -> WorkerProcess:
     spellings = [*({"email": each} for each in ADDRESSES), *({"phone": each} for each in NUMBERS)]
     for number, identities in enumerate(spellings):
         for partition in range(app.settings.partitions):
-            made = sender.make("web", "nobody", "page_viewed", ago(6 * HOUR) + number, partition=partition)
-            said = json.loads(made.value or b"")
-            del said["customer_id"]
-            made.value, made.key = json.dumps({**said, "identities": identities}).encode(), b"1"
-            sender.put(made)
+            put_nobodys(app, identities, ago(6 * HOUR) + number, partition)
         sender.event("email", "4711", "cart_updated", ago(5 * HOUR) + number, identities=identities)
         sender.event("phone", f"c{number}", "page_viewed", ago(4 * HOUR), identities=identities)
         sender.event("store", "4711", "order_placed", ago(MINUTE), properties={"note": identities})
@@ -65,13 +77,26 @@ def worker(app: Application) -> WorkerProcess:
         "web", "4712", "page_viewed", ago(HOUR), identities={"email": "Canary at Example", "phone": NUMBERS[0][:6]}
     )
     sender.event("web", "4712", "zuzanna", ago(-HOUR), dead="future", identities={"email": ADDRESSES[0]})
+    owned = {"email": OWN_ADDRESS, "phone": OWN_NUMBER, "anonymous": BROWSER}
+    sender.event("email", OWNER, "cart_updated", ago(5 * HOUR), identities=owned, properties={"note": OWN_ADDRESS})
+    put_nobodys(app, {"email": LONE_ADDRESS}, ago(5 * HOUR), 0)
     app.until_accounted(WAIT_S)
     assert app.command("identity", "link", f"email:{ADDRESSES[2].strip()}", "4713", "--reason", "x").returncode == 0
     assert app.command("identity", "block", f"phone:{NUMBERS[2]}", "4711", "--reason", "x").returncode == 0
+    assert app.command("identity", "block", f"email:{LONE_ADDRESS}", OWNER, "--reason", "x").returncode == 0
     app.until_at_rest(WAIT_S)
     one = app.workers["one"]
     app.until_time_has_passed(one, WAIT_S)
     return one
+
+
+def put_nobodys(app: Application, identities: dict[str, str], at: int, partition: int) -> None:
+    """Sends an event without a customer id."""
+    made = app.sender.make("web", "nobody", "page_viewed", at, partition=partition)
+    said = json.loads(made.value or b"")
+    del said["customer_id"]
+    made.value, made.key = json.dumps({**said, "identities": identities}).encode(), b"1"
+    app.sender.put(made)
 
 
 def test_all_spellings_are_one_identity(app: Application, worker: WorkerProcess) -> None:
@@ -87,6 +112,12 @@ def test_all_spellings_are_one_identity(app: Application, worker: WorkerProcess)
 
 
 def test_no_topic_of_ours_holds_any(app: Application, worker: WorkerProcess) -> None:
+    wanted = {"transitions", "signals", "customers", "profiles", "events", "commands", "progress"}
+    assert {name.removeprefix("journey.") for name in topics_without_any(app)} == wanted
+
+
+def topics_without_any(app: Application) -> list[str]:
+    """All topics of ours that hold something, after a search of every record, old values of keys included."""
     searched = []
     for topic in topic_files():
         if topic.role in ("input", EXEMPT):
@@ -98,8 +129,7 @@ def test_no_topic_of_ours_holds_any(app: Application, worker: WorkerProcess) -> 
             )
             assert not found(whole), (topic.name, record.offset, found(whole))
         searched += [topic.name] if records else []
-    wanted = {"transitions", "signals", "customers", "profiles", "events", "commands", "progress"}
-    assert {name.removeprefix("journey.") for name in searched} == wanted
+    return searched
 
 
 def test_the_search_finds_what_is_there(app: Application, worker: WorkerProcess) -> None:
@@ -120,12 +150,21 @@ def test_no_field_in_redis_holds_any(app: Application, worker: WorkerProcess) ->
 
 
 def test_no_log_and_no_page_holds_any(app: Application, worker: WorkerProcess) -> None:
-    assert not found(worker.log_file.read_bytes())
+    look_into(worker)
+
+
+def look_into(worker: WorkerProcess, *gone: bytes) -> None:
+    """Neither the log nor a page has any, nor says one of these."""
     assert len(worker.log()) > 5
-    for page in ("/metrics", "/status", "/readyz", "/livez"):
-        status, body = worker.page(page)
-        assert (status, found(body)) == (200, [])
-        assert body
+    said = [("log", worker.log_file.read_bytes())]
+    for page in PAGES:
+        status, body = worker.page(page, TOKEN)
+        assert status == 200, (page, body)
+        said.append((page, body))
+    for where, text in said:
+        assert text, where
+        assert not found(text), where
+        assert [name for name in gone if name in text] == [], where
 
 
 def test_another_key_is_refused(app: Application, worker: WorkerProcess, tmp_path: Path) -> None:
@@ -139,6 +178,83 @@ def test_another_key_is_refused(app: Application, worker: WorkerProcess, tmp_pat
     app.write_settings()
     assert done.returncode == 2
     assert "the lanes hash identities by another key" in done.stderr
+
+
+# ---- erased
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What the two commands said, and by which names those who are gone were known: ids, and hashes of the others."""
+
+    said: list[str]
+    names: list[bytes]
+    lone: str
+
+
+@pytest.fixture(scope="module")
+def erased(app: Application, worker: WorkerProcess) -> Erased:
+    """The customer with what is theirs alone goes first, and then whoever has an address only, by that as typed."""
+    names = [OWNER, BROWSER]
+    for identity in (f"email:{OWN_ADDRESS}", f"phone:{OWN_NUMBER}", f"email:{LONE_ADDRESS}"):
+        shown = app.command("identity", "show", identity, "--json", within_s=WAIT_S)
+        names.append(json.loads(shown.stdout)["identity"].partition(":")[2])
+    wanted = [name.encode() for name in names]
+    live = b"|".join(live_in_redis(app) + live_in_topics(app))
+    assert [name for name in wanted if name not in live] == [], "they were there"
+    said = []
+    for arguments in ((OWNER,), (f"email:{LONE_ADDRESS.upper()}", "--json")):
+        done = app.command("erase", *arguments, "--reason", "a test", within_s=WAIT_S)
+        assert done.returncode == 0, done.stdout + done.stderr
+        said.append(done.stdout + done.stderr)
+        app.until_at_rest(WAIT_S)
+    return Erased(said, wanted, names[-1])
+
+
+def live_in_redis(app: Application) -> list[bytes]:
+    """All fields and their values, and the index of timers."""
+    tables = reading.read_tables(app.settings).values()
+    fields = [place + b"|" + value for table in tables for place, value in table.fields.items()]
+    return fields + [member for table in tables for member in table.due]
+
+
+def live_in_topics(app: Application) -> list[bytes]:
+    """What a compaction would keep: each key with its newest value, unless that is a tombstone."""
+    newest = {
+        (topic.name, record.partition, record.key or b""): record.value
+        for topic in topic_files()
+        if topic.role in COMPACTED
+        for record in app.records(topic.name)
+    }
+    return [key + b"|" + value for (_, _, key), value in newest.items() if value is not None]
+
+
+def test_what_is_live_has_forgotten_the_erased(app: Application, erased: Erased) -> None:
+    for live in (live_in_redis(app), live_in_topics(app)):
+        assert len(live) > 10, "others are still there"
+        for value in live:
+            assert [name for name in erased.names if name in value] == [], value
+
+
+def test_erasing_says_nothing_in_clear(app: Application, worker: WorkerProcess, erased: Erased) -> None:
+    orders = [order for order in app.feed("journey.commands") if order["command"] == "erase"]
+    assert [(order["identity"], order["mentioned"]) for order in orders] == [
+        (OWNER, [f"email:{erased.lone}"]),
+        (f"email:{erased.lone}", []),
+    ]
+    assert "journey.commands" in topics_without_any(app)
+    for said in erased.said:
+        assert f"email:{erased.lone}" in said
+        assert not found(said.encode())
+    look_into(worker, *erased.names)
+
+
+def test_the_search_for_rests_says_nothing_in_clear(app: Application, erased: Erased) -> None:
+    for identity in (OWNER, f"email:{LONE_ADDRESS}"):
+        done = app.command("erase", identity, "--verify", within_s=WAIT_S)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "Nothing is left that should be gone." in done.stdout
+        assert not found((done.stdout + done.stderr).encode())
 
 
 # ---- the log names nobody, whatever field it was in and whatever went wrong with it
