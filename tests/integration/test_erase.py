@@ -1,7 +1,9 @@
-"""`journey erase` on a real Kafka and Redis, with a worker: the story of docs/erasure.md, and what goes beyond it."""
+"""`journey erase` on a real Kafka and Redis, with a worker: what goes and what stays, who comes back or may not, and
+what is planted afterwards."""
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -107,8 +109,55 @@ def test_the_check_agrees_and_sees_what_is_planted(app: Application) -> None:
     table = Keys.of(app.settings.application, lane).table
     with reading.redis_client(app.settings) as client:
         client.hset(table, "anonymous:b-17", client.hget(table, "@lane"))
-    done = app.command("check", "--json", within_s=WAIT_S)
+        done = app.command("check", "--json", within_s=WAIT_S)
+        client.hdel(table, "anonymous:b-17")
     assert done.returncode == 1
     assert {(each["kind"], each["where"].rpartition(" ")[2]) for each in json.loads(done.stdout)["examples"]} >= {
         ("table", "anonymous:b-17")
     }
+
+
+def test_a_value_planted_in_the_changelog_is_found(app: Application) -> None:
+    app.workers["one"].stop()  # its next record would not be where it expects it
+    topic, key = app.settings.topic("journey.profiles"), b"anonymous:b-17"
+    old = [record for record in app.records("journey.profiles") if record.key == key and record.value is not None][-1]
+    lane = home_partition(key, app.settings.partitions)
+    for value, code in ((old.value, 1), (None, 0)):
+        app.sender.producer.produce(topic, value, key, partition=lane)
+        app.sender.flush()
+        planted = [record for record in app.records("journey.profiles") if record.key == key][-1]
+        place = f"{topic}-{lane}@{planted.offset}"
+        done = app.command("erase", "4711", "--verify", within_s=WAIT_S)
+        assert done.returncode == code, done.stdout + done.stderr
+        found = f"still there, and should be gone: 1\n  {place}  still there, about anonymous:b-17\n"
+        assert (found in done.stdout) == (code == 1), done.stdout
+        assert ("Nothing is left that should be gone." in done.stdout) == (code == 0)
+
+
+def test_later_events_may_be_dropped(stack: Stack, tmp_path: Path) -> None:
+    with Application(stack, tmp_path, "dropped-", log_level="debug", erased_later="drop") as app:
+        worker = app.worker().until_ready(WAIT_S)
+        sender = app.sender
+        sender.event("web", "4711", "page_viewed", ago(6 * HOUR), identities={"anonymous": "b-17", "email": EMAIL})
+        sender.event("web", "5000", "page_viewed", ago(6 * HOUR))
+        app.until_accounted(WAIT_S)
+        ordered(app, "erase", "4711")
+        told = [said["id"] for said in app.feed() if said["customer_id"] != "5000"]
+
+        sender.event("web", "4711", "cart_updated", ago(0))
+        sender.event("store", "4711", "order_placed", ago(0), identities={"anonymous": "b-17"})
+        sender.event("email", "5000", "cart_updated", ago(0))
+        app.until_accounted(WAIT_S)
+        app.until_at_rest(WAIT_S)
+        assert app.totals("erased") == 2
+        assert worker.metric("journey_events_total", outcome="erased") == 2
+        assert app.stages("5000") == ["seen", "choosing"]
+        assert [said["id"] for said in app.feed() if said["customer_id"] != "5000"] == told
+        code, searched = verified(app, "4711")
+        assert (code, searched["rests"], searched["back"]) == (0, [], [])
+
+        app.until_time_has_passed(worker, WAIT_S)
+        done = app.command("check", "--json", within_s=WAIT_S)
+        checked = json.loads(done.stdout)
+        assert (done.returncode, checked["findings"]) == (0, {}), done.stdout
+        assert checked["checked"]["erased identities"] == 3
