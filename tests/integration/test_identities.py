@@ -2,93 +2,41 @@
 subscribers see. Then merges, splits and mistakes at the prompt."""
 
 import json
-import re
-import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.dev.stack import Stack
 from tests.harness.application import Application
+from tests.harness.story import Story, story_in
 
 pytestmark = pytest.mark.timeout(300)
 
 WAIT_S = 60.0
-PAGE = Path(__file__).parents[2] / "docs" / "stitching.md"
-STORY = re.search(r"## A story\n.*?(?=\n## )", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
-YESTERDAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
+STORY = story_in("stitching.md")
 EMAIL, PHONE = "email:273dba7fa6bd87ca24b6dcb8ccb0acf1", "phone:6410581066c7c59e6d097f7b27d56764"
 BROWSER, TABLET = "anonymous:b-17", "anonymous:tablet-5"
 
 
-@dataclass
-class Told:
-    """The page with what the commands really said."""
-
-    app: Application
-    page: str = ""
-    codes: list[int] = field(default_factory=list)
-
-    def live(self, text: str) -> None:
-        """Makes the page's files and runs its commands, in order; Monday was yesterday."""
-        place = 0
-        for block in re.finditer(
-            r"(?:`(?P<file>[\w-]+\.jsonl)`\n\n)?```(?P<kind>\w+)\n(?P<body>.*?)```", text, re.DOTALL
-        ):
-            if block["kind"] == "json":
-                (self.app.directory / block["file"]).write_text(_moved(block["body"], YESTERDAY - MONDAY))
-                continue
-            shown = re.split(r"^\$ ", block["body"], flags=re.MULTILINE)[1:]
-            said = "".join(self._run(*step.partition("\n")[::2]) for step in shown)
-            self.page += text[place : block.start("body")] + said
-            place = block.end("body")
-        self.page += text[place:]
-
-    def _run(self, line: str, shown: str) -> str:
-        words = shlex.split(line)[1:]
-        done = self.app.command(*[self._found(word) for word in words], within_s=WAIT_S)
-        self.codes.append(done.returncode)
-        self.app.until_at_rest(WAIT_S)
-        # How long it took to send a file is not in the page.
-        said = done.stdout + done.stderr if words[0] != "ingest" else ""
-        said = _moved(said, MONDAY - YESTERDAY).replace(self.app.settings.prefix, "")
-        said = re.sub(r"(as of|timers at) (–|[\d-]+ [\d:]+)", r"\1 2026-03-03 09:00", said)
-        return f"$ {line}\n" + re.sub(r" +$", "", said, flags=re.MULTILINE)
-
-    def _found(self, word: str) -> str:
-        return str(self.app.directory / word) if word.endswith(".jsonl") else word
-
-
-def _moved(text: str, by: timedelta) -> str:
-    """Every date in it, by whole days."""
-    return re.sub(r"\d{4}-\d\d-\d\d", lambda day: (datetime.fromisoformat(day[0]) + by).date().isoformat(), text)
-
-
 @pytest.fixture(scope="module")
-def told(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
-    assert STORY is not None
+def told(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     with Application(
         stack, tmp_path_factory.mktemp("story"), "story-", journeys=["five-stage"], touches="touches", lateness="3d"
     ) as app:
         app.worker().until_ready(WAIT_S)
-        story = Told(app)
-        story.live(STORY[0])
+        story = Story(app)
+        story.live(STORY)
         yield story
 
 
 @pytest.fixture
-def app(told: Told) -> Application:
+def app(told: Story) -> Application:
     return told.app
 
 
-def test_the_story_is_as_the_docs_tell_it(told: Told) -> None:
-    assert STORY is not None
-    assert told.page == STORY[0]
+def test_the_story_is_as_the_docs_tell_it(told: Story) -> None:
+    assert told.page == STORY
     assert set(told.codes) == {0}
 
 
