@@ -16,7 +16,7 @@ from pipeline.domain.encoding import decode
 from pipeline.domain.event import CHANNELS
 from pipeline.domain.extremes import NEVER
 from pipeline.domain.identity import Key, public_key
-from pipeline.domain.ownership import MOST_CLAIMS, is_customer
+from pipeline.domain.ownership import ERASED, MOST_CLAIMS, is_customer
 from pipeline.domain.packing import Names
 from pipeline.domain.profile import Links, Profile, Strand
 from pipeline.domain.stitching import find_strand
@@ -24,6 +24,9 @@ from pipeline.errors import UserError
 
 Status = Literal["own", "linked", "shared", "merged"]
 """`own`: belongs to itself; `linked`: a weak identity that belongs to a customer; `merged`: a customer who does."""
+
+SOMEBODY: Final = "somebody who was erased"
+"""What the claim that stands for erased customers is called in front of people."""
 
 _NO_LINKS: Final[tuple[Mapping[str, str], tuple[str, ...], Mapping[str, int]]] = ({}, (), {})
 
@@ -190,6 +193,10 @@ def _why(key: Key, status: Status, owner: str, claims: Sequence[ClaimView]) -> I
         yield f"{names} {alone} it{led}, and nobody else does"
     elif status == "shared" and len(claims) > MOST_CLAIMS:
         yield f"more than {MOST_CLAIMS} customers have claimed it: it is shared for good"
+    elif status == "shared" and any(claim.customer == ERASED for claim in counting):
+        others = [claim.customer for claim in counting if claim.customer != ERASED]
+        have = "have" if others else "has"
+        yield f"{' and '.join((SOMEBODY, *others))} {have} claimed it: it stays shared, and belongs to nobody"
     elif status == "shared":
         yield f"{names} claim it, and they are not the same customer: it is shared, and belongs to nobody"
     elif is_customer(key):

@@ -6,8 +6,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.adapters.identity_seen import IdentityView, StrandView
+from pipeline.adapters.identity_seen import SOMEBODY, IdentityView, StrandView
 from pipeline.cli.lines import minute
+from pipeline.domain.ownership import ERASED
 
 
 def show(console: Console, seen: IdentityView) -> None:
@@ -22,13 +23,16 @@ def show(console: Console, seen: IdentityView) -> None:
     if seen.claims:
         console.print("\n[bold]claimed by[/]")
     for claim in seen.claims:
-        if claim.blocked:
+        customer = claim.customer
+        if customer == ERASED:
+            customer, state = SOMEBODY, "it stays shared"
+        elif claim.blocked:
             state = "[yellow]blocked[/]"
         elif claim.leads_to is None:
             state = "[yellow]no room there[/]"
         else:
             state = f"leads to {escape(claim.leads_to)}"
-        console.print(f"  {escape(claim.customer)}  {state}")
+        console.print(f"  {escape(customer)}  {state}")
     waiting = [customer for customer in seen.blocked if customer not in {claim.customer for claim in seen.claims}]
     if waiting:
         console.print(f"\n[bold]kept from[/] {escape(', '.join(waiting))}, who do not claim it yet")

@@ -75,8 +75,20 @@ def test_a_customer_goes_with_all_that_is_theirs(app: Application) -> None:
 
 
 def test_the_kiosk_stays_nobodys(app: Application) -> None:
+    both = "somebody who was erased and 5000 have claimed it: it stays shared, and belongs to nobody"
+    assert said_of_the_kiosk(app) == ("shared", [both])
+    ordered(app, "identity", "block", "anonymous:kiosk", "5000")
+    alone = "somebody who was erased has claimed it: it stays shared, and belongs to nobody"
+    assert said_of_the_kiosk(app) == (
+        "shared",
+        [alone, "the claim of 5000 does not count: it is blocked"],
+    )
+
+
+def said_of_the_kiosk(app: Application) -> tuple[str, list[str]]:
     done = app.command("identity", "show", "anonymous:kiosk", "--json", within_s=WAIT_S)
-    assert json.loads(done.stdout)["status"] == "shared"
+    seen = json.loads(done.stdout)
+    return seen["status"], seen["why"]
 
 
 def test_twice_and_nobody(app: Application) -> None:
