@@ -7,17 +7,22 @@ from typing import Final
 
 import msgspec
 
+from pipeline.adapters.kafka.connection import Cluster, connection, step
 from pipeline.adapters.kafka.feed_reader import FeedReader, FeedRecord
+from pipeline.adapters.kafka.metadata import LATEST, TopicPartition, log_offsets
+from pipeline.adapters.kafka.open_transactions import open_transactions
 from pipeline.adapters.redis.reader import TableReader
 from pipeline.application.lane_models import KEY as MODELS
 from pipeline.application.lane_models import LaneModels, decode_models
 from pipeline.application.lane_record import LaneRecord, decode_lane
-from pipeline.application.ports import ProgressRecord
+from pipeline.application.ports import KafkaDoubt, ProgressRecord
 from pipeline.config import Settings
 from pipeline.errors import UserError
 
 SILENT_TICKS: Final = 10
 """A lane that has said nothing for so many ticks has no owner."""
+LEFT_ALONE_MS: Final = 10_000
+"""A transaction that nothing was added to for so long is told as what holds a lane."""
 _RECORDS_A_LANE: Final = 40
 
 _decode_progress = msgspec.json.Decoder(ProgressRecord).decode
@@ -27,9 +32,10 @@ _decode_progress = msgspec.json.Decoder(ProgressRecord).decode
 class LaneSeen:
     """One lane. `record`: as in Redis, at changelog position `position`; `said`: its owner's last word (at ms).
 
-    `lag`: records of its inputs that it has not taken; None if nothing is known. `behind_ms`: how old the oldest of
-    them may be at most, by what the lane has proven; None on event time, or if nothing is proven. `state` is running,
-    or anything else with the one `reason` why it does not move; `since` when, in ms by its worker's clock.
+    `lag`: records of its inputs that it has not taken, also those that cannot be read yet; None if nothing is known.
+    `behind_ms`: how old the oldest of them may be at most, by what the lane has proven; None on event time, or if
+    nothing is proven. `state` is running, or anything else with the one `reason` why it does not move (a lane that runs
+    has one where an input is held up); `since` when, in ms by its worker's clock.
     """
 
     partition: int
@@ -106,16 +112,39 @@ async def look(settings: Settings, now: int) -> LanesSeen:
     records = await asyncio.to_thread(lane_records, settings)
     inputs = [*settings.input_topics, settings.topic("journey.events"), settings.topic("journey.commands")]
     async with FeedReader(settings.brokers, inputs) as reader:
-        ends = await reader.ends()
+        stable = await reader.ends()
+    ends, blocked = await _behind_transactions(settings, stable, now)
     said = await _last_words(settings)
     lanes = tuple(
-        _seen(settings, lane, *records[lane], said.get(lane), ends, now) for lane in range(settings.partitions)
+        _seen(settings, lane, *records[lane], said.get(lane), ends, now, blocked.get(lane, ""))
+        for lane in range(settings.partitions)
     )
     watermarks = [lane.record.watermark if lane.record else None for lane in lanes]
     known = [watermark for watermark in watermarks if watermark is not None]
     return LanesSeen(
         settings.application, lanes, min(known) if len(known) == len(lanes) else None, _holder(lanes, settings.clock)
     )
+
+
+async def _behind_transactions(
+    settings: Settings, stable: Mapping[TopicPartition, int], now: int
+) -> tuple[Mapping[TopicPartition, int], Mapping[int, str]]:
+    """Where the logs end, read or not; and by lane what is unread because a transaction was left open before it."""
+    limit = settings.step_timeout_s
+    try:
+        async with step(f"Kafka at {settings.brokers}", limit), Cluster(connection(settings, "reader")) as cluster:
+            found = await log_offsets(cluster, stable, LATEST)
+            ends = {place: max(stable[place], end) for place, end in found.items() if isinstance(end, int)}
+            held = [place for place, end in ends.items() if end > stable[place]]
+            open_ones = await open_transactions(cluster, held, LEFT_ALONE_MS, now) if held else []
+    except KafkaDoubt as doubt:
+        raise UserError(str(doubt), 1) from None
+    blocked = {
+        each.partition: f"{each.topic}: {ends[each.topic, each.partition] - each.start:,} records wait behind a "
+        f"transaction that was left open at offset {each.start}; `journey doctor` says whose it is"
+        for each in open_ones
+    }
+    return {**stable, **ends}, blocked
 
 
 async def _last_words(settings: Settings) -> Mapping[int, tuple[int, ProgressRecord]]:
@@ -149,8 +178,9 @@ def _seen(
     position: str,
     record: LaneRecord | None,
     word: tuple[int, ProgressRecord] | None,
-    ends: Mapping[tuple[str, int], int],
+    ends: Mapping[TopicPartition, int],
     now: int,
+    blocked: str,
 ) -> LaneSeen:
     said_at, said = word or (None, None)
     lag = None
@@ -169,6 +199,8 @@ def _seen(
         state, reason = "waiting", f"breaker: {record.breaker.reason}; `journey lane resume --lane {lane} --reason …`"
     elif record is not None and record.paused is not None and state != "unowned":
         state, reason = "paused", f"{record.paused.reason}; `journey lane resume --lane {lane} --reason …`"
+    elif state == "running" and not reason:
+        reason = blocked
     behind = None
     if settings.clock == "live" and said is not None and said.raw is not None:
         behind = max(0, now - said.raw) if lag else 0

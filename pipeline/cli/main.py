@@ -43,6 +43,7 @@ COMMANDS = {
     "top": Command("pipeline.cli.top", "Watch the lanes live in the terminal."),
     "topics": Command("pipeline.cli.topics", "Make the topics on Kafka, compare and list them."),
     "touches": Command("pipeline.cli.touches", "Count what events are classified as, and what no row fits."),
+    "transactions": Command("pipeline.cli.transactions", "List open transactions, for which readers wait; abort one."),
     "worker": Command("pipeline.cli.worker", "Fold events and publish stage changes, until a signal."),
 }
 

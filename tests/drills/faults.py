@@ -193,9 +193,9 @@ def hang_a_transaction(scene: Scene) -> None:
 def abort_it(scene: Scene, typed: Typed) -> None:
     """With the numbers that `journey doctor` gives."""
     told = scene.app.command("doctor").stdout
-    found = re.search(r"--topic raw\.web --partition (\d+) --start-offset (\d+)", told)
+    found = re.search(r"--topic raw\.web --partition (\d+) --offset (\d+)", told)
     assert found, f"journey doctor does not say what to abort:\n{told}"
-    typed("kafka-transactions.sh", P=found[1], N=found[2])
+    typed("journey transactions abort", P=found[1], N=found[2])
 
 
 def outlast_the_retention(scene: Scene) -> None:
@@ -361,7 +361,7 @@ DRILLS: Final = {
             "team",
             hang_a_transaction,
             abort_it,
-            says=("hangs at offset", r"kafka-transactions\.sh .* abort"),
+            says=("hangs at offset", "journey transactions abort"),
             stack=trusting,
         ),
         Drill(

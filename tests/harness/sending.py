@@ -177,6 +177,10 @@ class Transaction:
         self._open = False
         self._sender.ledger += self._put
 
+    def ended_by_another(self) -> None:
+        """Somebody has fenced it, so there is nothing to end."""
+        self._open = False
+
     def abort(self) -> None:
         """Nothing if it has ended already."""
         if self._open:

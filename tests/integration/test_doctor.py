@@ -332,7 +332,7 @@ async def test_a_transaction_that_nobody_will_end_hangs(prefix: str, monkeypatch
     assert finding.severity == "error"
     assert f"{settings.topic('raw.store')}-0: one of producer" in finding.what
     assert "hangs at offset 0" in finding.what
-    assert finding.mend.endswith(f"abort --topic {settings.topic('raw.store')} --partition 0 --start-offset 0")
+    assert finding.mend.endswith(f"abort --topic {settings.topic('raw.store')} --partition 0 --offset 0")
 
 
 async def leave_hanging(settings: Settings, topic: str) -> None:

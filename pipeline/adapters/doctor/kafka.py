@@ -7,7 +7,8 @@ from pipeline.adapters.doctor.finding import Finding, not_checked
 from pipeline.adapters.kafka import authorized
 from pipeline.adapters.kafka.authorized import DESCRIBE, DESCRIBE_CONFIGS, READ, WRITE
 from pipeline.adapters.kafka.connection import Cluster, connection, step, until_settled
-from pipeline.adapters.kafka.open_transactions import TOO_OLD, OpenTransaction, open_transactions
+from pipeline.adapters.kafka.ending import Open, opened
+from pipeline.adapters.kafka.open_transactions import TOO_OLD
 from pipeline.adapters.kafka.topics import wanted
 from pipeline.application.ports import KafkaDoubt
 from pipeline.config import Settings
@@ -104,32 +105,30 @@ async def _rights(cluster: Cluster, settings: Settings) -> list[Finding]:
 
 
 async def _transactions(cluster: Cluster, settings: Settings, now: int) -> list[Finding]:
-    counts = await cluster.partition_counts(plan.name for plan in wanted(settings) if plan.file.role != "progress")
-    places = [(topic, number) for topic, count in counts.items() for number in range(count)]
     limit = settings.transaction_timeout_ms + OVERDUE_MS
-    found = [_open(each, settings, now) for each in await open_transactions(cluster, places, limit, now)]
+    found = [_open(each, settings, now) for each in await opened(cluster, settings, limit, now)]
     return found or [Finding("transactions", "ok", f"none is open for longer than {limit // 1000} s")]
 
 
-def _open(found: OpenTransaction, settings: Settings, now: int) -> Finding:
-    where = f"{found.topic}-{found.partition}"
-    age = f"{(now - found.last_ms) / 1000:.0f} s"
-    tool = f"kafka-transactions.sh --bootstrap-server {settings.brokers}"
-    if found.transactional_id is not None:
+def _open(found: Open, settings: Settings, now: int) -> Finding:
+    each = found.transaction
+    where = f"{each.topic}-{each.partition}"
+    age = f"{(now - each.last_ms) / 1000:.0f} s"
+    abort = f"journey transactions abort --topic {each.topic} --partition {each.partition} --offset {each.start}"
+    if found.ends_at is not None:
         return Finding(
             "transactions",
             "warning",
-            f"{where}: one of {found.transactional_id} is open at offset {found.start}, untouched for {age}; "
-            "readers wait there for its end",
-            f"look after that producer; {tool} describe --transactional-id {found.transactional_id}",
+            f"{where}: one of {each.transactional_id} is open at offset {each.start}, untouched for {age}; readers "
+            f"wait there for its end, and Kafka aborts it in {max(0, found.ends_at - now) // 1000} s",
+            f"stop its sender; to end it now: {abort}",
         )
     what = (
-        f"{where}: one of producer {found.producer_id} hangs at offset {found.start}, untouched for {age}: no "
+        f"{where}: one of producer {each.producer_id} hangs at offset {each.start}, untouched for {age}: no "
         "coordinator that we may ask knows it, so nobody will end it, and readers wait there"
     )
-    abort = f"{tool} abort --topic {found.topic} --partition {found.partition} --start-offset {found.start}"
-    if found.topic in settings.input_topics:
+    if each.topic in settings.input_topics:
         return Finding("transactions", "error", what, abort)
     return Finding(
-        "transactions", "error", what, f"docs/operate.md, 'A transaction that never ends', says when: {abort}"
+        "transactions", "error", what, f"docs/operate.md, 'A transaction that never ends', says when: {abort} --force"
     )

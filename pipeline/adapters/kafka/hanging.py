@@ -51,11 +51,15 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the coordinator says of one id: the producer that has it, and how its last transaction stands."""
+    """What the coordinator says of one id: the producer that has it, and how its last transaction stands.
+
+    `ends_at`: when Kafka aborts one that is under way (ms by the coordinator's clock); of no meaning else.
+    """
 
     producer: int
     epoch: int
     state: str
+    ends_at: int
 
     @property
     def decision(self) -> Decision | None:
@@ -72,8 +76,8 @@ class Told:
 
 def told(answer: Any) -> tuple[int, Told]:
     """The error of an answer to `DescribeTransactions` of one id, and what it says."""
-    code, _, state, _, _, producer, epoch, _, _ = answer.states[0]
-    return (0 if code == TRANSACTIONAL_ID_NOT_FOUND else code), Told(producer, epoch, state)
+    code, _, state, timeout_ms, started_ms, producer, epoch, _, _ = answer.states[0]
+    return (0 if code == TRANSACTIONAL_ID_NOT_FOUND else code), Told(producer, epoch, state, started_ms + timeout_ms)
 
 
 @dataclass(frozen=True, slots=True)
