@@ -191,10 +191,10 @@ def hang_a_transaction(scene: Scene) -> None:
 
 
 def abort_it(scene: Scene, typed: Typed) -> None:
-    """With the numbers that `journey doctor` gives."""
-    told = scene.app.command("doctor").stdout
-    found = re.search(r"--topic raw\.web --partition (\d+) --offset (\d+)", told)
-    assert found, f"journey doctor does not say what to abort:\n{told}"
+    """With the numbers that are listed."""
+    told = scene.app.command("transactions", "list").stdout
+    found = re.search(r"raw\.web-(\d+) from offset (\d+)", told)
+    assert found, f"journey transactions list does not say what to abort:\n{told}"
     typed("journey transactions abort", P=found[1], N=found[2])
 
 
@@ -361,7 +361,7 @@ DRILLS: Final = {
             "team",
             hang_a_transaction,
             abort_it,
-            says=("hangs at offset", "journey transactions abort"),
+            says=("which no coordinator knows", "records wait behind a transaction"),
             stack=trusting,
         ),
         Drill(

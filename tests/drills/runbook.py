@@ -16,7 +16,7 @@ OVER: Final = "It is over when"
 _FENCED: Final = re.compile(r"^ {4,}(\S.*)$", re.MULTILINE)
 _IN_A_SENTENCE: Final = re.compile(r"`([^`\n]+)`")
 _READS: Final = re.compile(
-    r"journey (status|doctor|topics check|touches|tail|identity hot|check)\b|curl -s "
+    r"journey (status|doctor|topics check|transactions list|touches|tail|identity hot|check)\b|curl -s "
     r"|redis-cli .*(ping|info|slowlog get)"
     r"|kafka-[\w-]+\.sh --bootstrap-server .*(--describe|find-hanging|describe)"
 )
