@@ -94,7 +94,7 @@ class _Act:
         self._reached[point] += 1
         if self._reached[point] != planned.hit:
             return
-        log.warning("failpoint", point=point.label, action=planned.action, hit=planned.hit)
+        log.warning("failpoint", reason=point.label, action=planned.action, hit=planned.hit)
         match planned.action:
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -123,7 +123,7 @@ def _until_reached(app: Application, victim: WorkerProcess, cell: Cell, tag: str
                 _link_and_block(app, f"{tag}-{cell.point.label}", told)
             app.sender.event("web", f"{tag}-{cell.point.label}-{told}", "page_viewed", ago(0))
             app.sender.flush()
-        return bool(victim.logged("failpoint", point=cell.point.label, action=cell.action))
+        return bool(victim.logged("failpoint", reason=cell.point.label, action=cell.action))
 
     until(reached, lambda: f"{cell} is reached\n{app.tails()}", PATIENCE_S)
 

@@ -122,6 +122,8 @@ def test_a_plan_that_cannot_be_read_is_refused_with_what_is_wrong(text: str, sai
 def test_each_failpoint_is_reached_somewhere() -> None:
     sources = "\n".join(file.read_text() for file in (ROOT / "pipeline").rglob("*.py"))
     used = re.findall(r"failpoints\.(?:reached|meanwhile)\(\s*Failpoint\.(\w+)", sources)
+    [heard] = re.findall(r"^_HEARD[^}]*^}", sources, re.MULTILINE)
+    used += re.findall(r"Failpoint\.(\w+)", heard)
     assert sorted(set(used)) == sorted(point.name for point in Failpoint)
 
 

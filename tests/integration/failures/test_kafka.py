@@ -145,7 +145,7 @@ def test_input_that_retention_took_unread_waits_for_a_person(app: Application) -
     assert f"{topic}-0: positions {position} to {end} were deleted before they were read" in lane["detail"]
     assert f"journey lane skip --lane 0 --topic {topic} --reason" in lane["detail"]
     assert worker.live
-    assert worker.waits() == {"lane 0": "retention"}
+    until(lambda: worker.waits() == {"lane 0": "retention"}, "only lane 0 stands", MEND_S)
     holds_for(lambda: app.records("journey.commands") == [], "nobody decides for a person", 0.5)
     assert order(app, "skip", "--lane", "0", "--reason", "five page views, not worth a replay").returncode == 0
     skipped = worker.until_logged("lane.skipped", lane=0)
