@@ -322,6 +322,10 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
     """
     if path is None and environ.get("JOURNEY_CONFIG"):
         path = Path(environ["JOURNEY_CONFIG"])
+        if not path.is_file():
+            raise UserError(
+                f"{path}: no such file; JOURNEY_CONFIG names it. Name the file that the workers run with, or unset it"
+            )
     document = read(path) if path else parse(Source("settings", ""))
     if document.value is None:
         document = Document(Node(document.root.mark, {}))

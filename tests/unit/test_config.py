@@ -69,6 +69,11 @@ def test_the_environment_names_the_file_and_an_argument_wins(tmp_path: Path) -> 
     assert load(given, {"JOURNEY_CONFIG": str(named)}).partitions == 6
 
 
+def test_a_variable_that_names_no_file_is_what_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.yaml: no such file; JOURNEY_CONFIG names it"):
+        load(None, {"JOURNEY_CONFIG": str(tmp_path / "none.yaml")})
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "name", "found"),
     [
