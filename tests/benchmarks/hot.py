@@ -1,12 +1,10 @@
 """What one identity that takes far more than its share does to everybody else: how long they wait, and the memory."""
 
 import json
-import multiprocessing
 import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event as Signal
 from pathlib import Path
@@ -36,7 +34,6 @@ EVERY: Final = 5
 
 END_S: Final = 30.0
 PATIENCE_S: Final = 600.0
-STRAGGLERS_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,7 @@ def measure(stack: Stack, heat: Heat, course: Course, directory: Path, number: i
         began = time.monotonic()
         _await_read(port, before, running)
         took = time.monotonic() - began
-        with _sending(stack.bootstrap, prefix + common_work.TOPIC, heat, course, kept):
+        with pace.in_a_process(_send, stack.bootstrap, prefix + common_work.TOPIC, heat, course, kept):
             say(f"{heat}: warming up for {course.warm_s:g} s")
             subscriber.read_for(course.warm_s)
             trees = [Tree(running.process.pid), Tree(stack.redis_pid)]
@@ -97,7 +94,7 @@ def measure(stack: Stack, heat: Heat, course: Course, directory: Path, number: i
                 tree.cpu_s()
         work = list(common_work.read(kept))
         wanted = [each for each in expected(work) if ordinary(each.customer)]
-        _await_all(subscriber, running, len(wanted))
+        subscriber.await_all(len(wanted), lambda: running.process.poll() is None)
     finally:
         running.stop()
     subscriber.drain()
@@ -105,11 +102,7 @@ def measure(stack: Stack, heat: Heat, course: Course, directory: Path, number: i
     judgement = judge(wanted, subscriber.found)
     if not judgement.correct:
         raise SystemExit(f"with {heat} hot it is wrong: {judgement}; its log ends:\n{running.tail()}")
-    taken = sorted(
-        (at - sent) * 1e3
-        for transition, at in zip(subscriber.found, subscriber.times, strict=True)
-        if transition.cause and start <= (sent := pace.sent_at(transition.cause)) < end
-    )
+    taken = subscriber.waits_ms(start, end)
     hundredths = quantiles(taken, n=100, method="inclusive")
     between = [(bound, late - early) for (bound, late), (_, early) in zip(after, commits, strict=True)]
     remove_topics(stack.bootstrap, prefix)
@@ -148,23 +141,6 @@ def _value(heat: Heat, place: int, name: str) -> bytes:
     return value.replace(b'"customer_id":""', named.encode()) if heat == "robot" else value
 
 
-@contextmanager
-def _sending(bootstrap: str, topic: str, heat: Heat, course: Course, kept: Path) -> Iterator[None]:
-    """Sends for as long as the block runs; all is sent and acknowledged at its end."""
-    context = multiprocessing.get_context("spawn")
-    enough = context.Event()
-    sender = context.Process(target=_send, args=(bootstrap, topic, heat, course, kept, enough), daemon=True)
-    sender.start()
-    try:
-        yield
-    finally:
-        enough.set()
-        sender.join(END_S)
-        if sender.exitcode != 0:
-            sender.kill()
-            raise SystemExit(f"the sender ended with {sender.exitcode}")
-
-
 def _send(bootstrap: str, topic: str, heat: Heat, course: Course, kept: Path, enough: Signal) -> None:
     """Sends ordinary events and, as each fifth, one of the hot identity; keeps the ordinary ones."""
     producer = Producer(pace.producer_settings(bootstrap))
@@ -200,15 +176,6 @@ def _await_read(port: int, count: int, running: Running) -> None:
             return
         time.sleep(0.1)
     raise SystemExit(f"it did not read {count:,} events; its log ends:\n{running.tail()}")
-
-
-def _await_all(subscriber: Subscriber, running: Running, count: int) -> None:
-    """Until so many transitions came, or none any more; what is missing is for the judge to say."""
-    last, seen = time.monotonic(), -1
-    while len(subscriber.found) < count and time.monotonic() - last < STRAGGLERS_S and running.process.poll() is None:
-        subscriber.read_for(0.1)
-        if len(subscriber.found) != seen:
-            last, seen = time.monotonic(), len(subscriber.found)
 
 
 def _commits(port: int) -> list[tuple[float, float]]:

@@ -17,7 +17,6 @@ from tests.benchmarks.subscriber import Subscriber
 from tests.benchmarks.systems.system import Assignment, Running, System
 
 START_S = 90.0
-STRAGGLERS_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ def measure(
             ended, after = time.time(), [tree.cpu_s() for tree in trees]
         work = list(common_work.read(kept))
         wanted = expected(work)
-        _await_all(subscriber, running, len(wanted))
+        subscriber.await_all(len(wanted), lambda: running.process.poll() is None)
         facts = running.facts()
     finally:
         running.stop()
@@ -65,11 +64,7 @@ def measure(
     judgement = judge(wanted, subscriber.found)
     if not judgement.correct:
         raise SystemExit(f"{system.name} is wrong: {judgement}; its log ends:\n{running.tail()}")
-    taken = sorted(
-        (at - sent) * 1e3
-        for transition, at in zip(subscriber.found, subscriber.times, strict=True)
-        if transition.cause and began <= (sent := pace.sent_at(transition.cause)) < ended
-    )
+    taken = subscriber.waits_ms(began, ended)
     events = _sent_between(work, began, ended)
     worker, redis, broker = ((now - then) / events * 1e6 for now, then in zip(after, before, strict=True))
     hundredths = quantiles(taken, n=100, method="inclusive")
@@ -94,15 +89,6 @@ def measure(
         load_average=load_average,
         events_per_transaction=facts.get("events_per_transaction"),
     )
-
-
-def _await_all(subscriber: Subscriber, running: Running, count: int) -> None:
-    """Until so many transitions came, or none any more; what is missing is for the judge to say."""
-    last, seen = time.monotonic(), -1
-    while len(subscriber.found) < count and time.monotonic() - last < STRAGGLERS_S and running.process.poll() is None:
-        subscriber.read_for(0.1)
-        if len(subscriber.found) != seen:
-            last, seen = time.monotonic(), len(subscriber.found)
 
 
 def _await_first(subscriber: Subscriber, running: Running) -> None:

@@ -3,8 +3,8 @@
 import multiprocessing
 import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from multiprocessing.synchronize import Event as Signal
@@ -35,12 +35,17 @@ def sent_at(event_id: str) -> float:
     return int(event_id.partition("-")[0]) / 1e9
 
 
-@contextmanager
-def sending(pace: Pace) -> Iterator[None]:
+def sending(pace: Pace) -> AbstractContextManager[None]:
     """Sends for as long as the block runs; all is sent and acknowledged at its end."""
+    return in_a_process(_send, pace)
+
+
+@contextmanager
+def in_a_process(send: Callable[..., None], *given: object) -> Iterator[None]:
+    """Lets `send` run with `given` and an event beside the block; it ends soon after the event is set."""
     context = multiprocessing.get_context("spawn")
     enough = context.Event()
-    sender = context.Process(target=_send, args=(pace, enough), daemon=True)
+    sender = context.Process(target=send, args=(*given, enough), daemon=True)
     sender.start()
     try:
         yield

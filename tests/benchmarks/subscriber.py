@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
 from tests.benchmarks.oracle import Transition
+from tests.benchmarks.pace import sent_at
 
 AT_ONCE = 5_000
 END_S = 30.0
+STRAGGLERS_S = 10.0
 
 
 class Subscriber:
@@ -86,6 +88,22 @@ class Subscriber:
             if time.monotonic() > deadline:
                 raise SystemExit(f"the end of partitions {sorted(left)} of the output cannot be read")
             left -= self._consume(0.1)[1]
+
+    def await_all(self, count: int, alive: Callable[[], bool]) -> None:
+        """Until so many transitions came, or none any more; what is missing is for the judge to say."""
+        last, seen = time.monotonic(), -1
+        while len(self.found) < count and time.monotonic() - last < STRAGGLERS_S and alive():
+            self.read_for(0.1)
+            if len(self.found) != seen:
+                last, seen = time.monotonic(), len(self.found)
+
+    def waits_ms(self, start: float, end: float) -> list[float]:
+        """From the sending of an event, in this time of the wall clock, to each transition that it caused; sorted."""
+        return sorted(
+            (at - sent) * 1e3
+            for transition, at in zip(self.found, self.times, strict=True)
+            if transition.cause and start <= (sent := sent_at(transition.cause)) < end
+        )
 
     def close(self) -> None:
         self._consumer.close()

@@ -1,6 +1,7 @@
 """How this program reaches Kafka: one place for addresses, names and time limits, and for what an error means."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -182,6 +183,13 @@ class Cluster:
         if node is None:
             raise UnknownTopicOrPartitionError(f"{topic}-{partition}")
         raise LeaderNotAvailableError(f"{topic}-{partition}")
+
+    async def by_leader(self, places: Iterable[tuple[str, int]]) -> dict[int, dict[str, list[int]]]:
+        """Partitions by the broker that leads them, and by topic; raises as `leader` does."""
+        led: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        for topic, partition in places:
+            led[await self.leader(topic, partition)][topic].append(partition)
+        return led
 
     async def partition_counts(self, topics: Iterable[str]) -> dict[str, int]:
         """How many partitions each has that exists."""

@@ -10,7 +10,6 @@ Source of the formats: DescribeTransactions (KIP-664) and WriteTxnMarkers (KIP-9
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -111,9 +110,7 @@ async def mark(cluster: Cluster, producer: int, epoch: int, left: Mapping[TopicP
     No other producer can come in between, as it could in a transaction of our own. Raises aiokafka's errors;
     ClusterAuthorizationFailedError where we are allowed neither `ALTER` nor `CLUSTER_ACTION` on the cluster.
     """
-    by_leader: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for topic, partition in left:
-        by_leader[await cluster.leader(topic, partition)][topic].append(partition)
+    by_leader = await cluster.by_leader(left)
     coordinator_epoch = max(0, *(each.coordinator_epoch for each in left.values()))
     asked = {
         node: WriteTxnMarkers(producer, epoch, commit, topics, coordinator_epoch) for node, topics in by_leader.items()

@@ -3,7 +3,6 @@ them a coordinator still knows. One that none knows hangs: nobody will ever end 
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,9 +49,7 @@ async def producers_of(
     cluster: Cluster, places: Iterable[TopicPartition]
 ) -> list[tuple[str, int, int, Sequence[tuple[Any, ...]]]]:
     """Topic, partition, error, and a row of `DescribeProducersResponseV0` for each producer that the leader keeps."""
-    by_leader: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for topic, partition in places:
-        by_leader[await cluster.leader(topic, partition)][topic].append(partition)
+    by_leader = await cluster.by_leader(places)
     answers = await asyncio.gather(*(cluster.ask(node, DescribeProducers(asked)) for node, asked in by_leader.items()))
     return [
         (topic, partition, code, producers)
